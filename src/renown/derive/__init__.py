@@ -1,0 +1,1 @@
+"""Facts in, state out. Pure: no I/O, no clock, no globals."""

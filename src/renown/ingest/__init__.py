@@ -1,0 +1,1 @@
+"""The workers that join the stages: chain -> decode -> fold -> store."""

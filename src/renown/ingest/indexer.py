@@ -1,0 +1,304 @@
+"""One chain, from where it stands to its head and on: backfill, follow, reorg.
+
+Three things overlap while catching up: nodes are asked for the ranges ahead, the range at hand is
+decoded, and PostgreSQL stores the stretch before it. In the unfinalised window every block's
+header is held, so a reorg is seen by its parent link and undone to the last common block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from renown.chain.reconcile import Extend, Gap, Reorg, next_step
+from renown.chain.source import Head, VerifiedRange
+from renown.decode import Decoder
+from renown.errors import NodeInconsistent, ReorgTooDeep
+from renown.ingest.ahead import ahead
+from renown.ingest.progress import Progress
+from renown.spec.events import Fact, Quarantined
+from renown.store.writer import Extension, Writer
+from renown.types import BlockRef
+
+log = structlog.get_logger()
+
+BATCH_EVENTS = 20_000
+"""Events a commit of the backfill aims at: the cost of a commit is spread, memory stays small."""
+BATCH_SECONDS = 2.0
+"""A slow chain commits at least this often while it catches up, so that progress shows."""
+WINDOW_BLOCKS = 64
+"""Blocks a commit of the unfinalised window spans at most."""
+REPORT_SECONDS = 1.0
+PROBE_BLOCKS = 16
+"""Held blocks compared with the chain at a time while the common ancestor is looked for."""
+
+
+class Source(Protocol):
+    """What an indexer needs of a chain; `chain.source.ChainSource` in earnest."""
+
+    async def head(self) -> Head: ...
+    def final_ranges(
+        self, first: int, last: int, *, concurrency: int = 4
+    ) -> AsyncGenerator[VerifiedRange, None]: ...
+    async def window(self, first: int, last: int) -> VerifiedRange: ...
+    async def block(self, number: int) -> BlockRef | None: ...
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How an indexer paces itself. `reorg_limit_blocks` is the chain's policy."""
+
+    reorg_limit_blocks: int
+    poll_seconds: float = 2.0
+    batch_events: int = BATCH_EVENTS
+    concurrency: int = 4
+
+
+class Indexer:
+    """Brings one chain's index to the head and keeps it there, through a writer it was given."""
+
+    def __init__(
+        self,
+        source: Source,
+        writer: Writer,
+        decoder: Decoder,
+        limits: Limits,
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self._source = source
+        self._writer = writer
+        self._decoder = decoder
+        self._limits = limits
+        self._on_progress = on_progress
+        self._held: list[BlockRef] = []
+        self._reported = 0.0
+        self.progress = Progress.of(writer.deployment, writer.checkpoint)
+
+    async def run(self, *, until: int | None = None) -> None:
+        """Follow for ever, or until block `until` is stored.
+
+        Raises:
+            NodeError: no node gives a believable answer; call again later.
+            StoreError: the database failed; nothing is half stored; call again with a new writer.
+            LeaseLost: another process writes this chain.
+            ReorgTooDeep: an operator must decide.
+        """
+        await self._load_held()
+        while True:
+            head = await self._source.head()
+            await self._report(head)
+            stored = self._writer.checkpoint.block_number
+            if until is not None and stored >= until:
+                return
+            target = head.finalized if until is None else min(until, head.finalized)
+            if target > stored:
+                await self._check_tip()
+                if self._writer.checkpoint.block_number == stored:
+                    await self._backfill(head, target)
+                continue
+            if not await self._follow(head, until):
+                await asyncio.sleep(self._limits.poll_seconds)
+
+    # Catching up ---------------------------------------------------------------------------
+
+    async def _backfill(self, head: Head, last: int) -> None:
+        """Store every final block through `last`."""
+        async with aclosing(ahead(self._stretches(last))) as stretches:
+            async for stretch in stretches:
+                await self._extend(stretch)
+                await self._report(head, phase="backfill")
+        await self._load_held()
+
+    async def _stretches(self, last: int) -> AsyncGenerator[Extension, None]:
+        """Verified ranges joined into commits of a good size, decoded."""
+        first = self._writer.checkpoint.block_number + 1
+        ranges = self._source.final_ranges(first, last, concurrency=self._limits.concurrency)
+        facts: list[Fact] = []
+        quarantined: list[Quarantined] = []
+        blocks: dict[int, BlockRef] = {}
+        opened = time.monotonic()
+        async with aclosing(ranges):
+            async for part in ranges:
+                self._decode(part, facts, quarantined)
+                blocks.update(part.blocks)
+                full = len(facts) + len(quarantined) >= self._limits.batch_events
+                due = time.monotonic() - opened >= BATCH_SECONDS
+                if full or due or part.last == last:
+                    tip = blocks.get(part.last) or await self._tip(part.last)
+                    blocks[tip.number] = tip
+                    yield Extension(tip, facts, quarantined, list(blocks.values()))
+                    facts, quarantined, blocks = [], [], {}
+                    opened = time.monotonic()
+
+    def _decode(
+        self, part: VerifiedRange, facts: list[Fact], quarantined: list[Quarantined]
+    ) -> None:
+        for event in self._decoder.decode_many(part.logs):
+            if type(event) is Quarantined:
+                quarantined.append(event)
+            else:
+                facts.append(event)
+
+    async def _tip(self, number: int) -> BlockRef:
+        block = await self._source.block(number)
+        if block is None:
+            raise NodeInconsistent("a final block is missing", number=number)
+        return block
+
+    # Following -----------------------------------------------------------------------------
+
+    async def _follow(self, head: Head, until: int | None) -> bool:
+        """One step towards the head. False when there was nothing to do."""
+        if not self._held:
+            first = self._writer.checkpoint.block_number + 1
+            if head.latest.number < first:
+                return False
+            await self._store_window(first, head.latest.number, until)
+            return True
+        step = next_step(self._held, head.latest)
+        tip = self._held[-1]
+        match step:
+            case None:
+                return False
+            case Extend() | Gap():
+                last = min(head.latest.number, tip.number + WINDOW_BLOCKS)
+                return await self._store_window(tip.number + 1, last, until)
+            case Reorg():
+                return await self._reorg()
+
+    async def _store_window(self, first: int, last: int, until: int | None) -> bool:
+        if until is not None:
+            last = min(last, until)
+        part = await self._source.window(first, last)
+        parent = self._held[-1] if self._held else None
+        if parent is not None and part.blocks[first].parent_hash != parent.hash:
+            return await self._reorg()
+        facts: list[Fact] = []
+        quarantined: list[Quarantined] = []
+        self._decode(part, facts, quarantined)
+        blocks = [part.blocks[number] for number in range(part.first, part.last + 1)]
+        await self._extend(Extension(blocks[-1], facts, quarantined, blocks))
+        self._held.extend(blocks)
+        return True
+
+    async def _check_tip(self) -> None:
+        """Undo what was orphaned while nobody watched."""
+        checkpoint = self._writer.checkpoint
+        if checkpoint.block_hash is None:
+            return
+        block = await self._source.block(checkpoint.block_number)
+        if block is not None and block.hash != checkpoint.block_hash:
+            await self._reorg()
+
+    async def _reorg(self) -> bool:
+        """Retract to the newest held block that is still on the chain.
+
+        False, and no change, when no node contradicts what is held: one that lags behind, or stood
+        on another branch for a moment, is not a reorg.
+        """
+        deployment, tip = self._writer.deployment, self._writer.checkpoint.block_number
+        final = self._writer.checkpoint.final_block
+        limit = tip - self._limits.reorg_limit_blocks
+        held = await self._writer.held_blocks(max(0, limit))
+        contradicted, ancestor = await self._common_ancestor(held)
+        if not contradicted:
+            return False
+        if ancestor is None or ancestor.number < final:
+            raise ReorgTooDeep(
+                f"{deployment.slug}: the nodes contradict blocks that were final here (up to {final})"
+                f" or lie more than {self._limits.reorg_limit_blocks} blocks deep; if the nodes are right,"
+                f" run `renown db rewind {deployment.slug} --to-block N` and start again",
+                chain_id=deployment.chain_id,
+                block_number=tip,
+            )
+        dropped = await self._writer.retract(ancestor, ancestor.number)
+        self.progress.undone(ancestor.number)
+        log.warning(
+            "reorg_undone",
+            chain_id=deployment.chain_id,
+            depth_blocks=tip - ancestor.number,
+            block_number=ancestor.number,
+            facts_dropped=dropped,
+        )
+        await self._load_held()
+        return True
+
+    async def _common_ancestor(self, held: Sequence[BlockRef]) -> tuple[bool, BlockRef | None]:
+        """Whether a node has another block at a held height, and the newest held block it shares."""
+        contradicted = False
+        newest_first = held[::-1]
+        for start in range(0, len(newest_first), PROBE_BLOCKS):
+            ours = newest_first[start : start + PROBE_BLOCKS]
+            theirs = await asyncio.gather(*(self._source.block(ref.number) for ref in ours))
+            for ref, block in zip(ours, theirs, strict=True):
+                if block is not None and block.hash == ref.hash:
+                    return contradicted, ref
+                contradicted = contradicted or block is not None
+        return contradicted, None
+
+    # Bookkeeping ---------------------------------------------------------------------------
+
+    async def _extend(self, stretch: Extension) -> None:
+        started = time.monotonic()
+        await self._writer.extend(stretch)
+        self.progress.stored(
+            stretch.last.number,
+            len(stretch.facts),
+            len(stretch.quarantined),
+            time.monotonic() - started,
+        )
+        for entry in stretch.quarantined:
+            log.warning(
+                "log_quarantined",
+                chain_id=self._writer.deployment.chain_id,
+                block_number=entry.block_number,
+                log_index=entry.log_index,
+                reason=entry.reason,
+                event_name=entry.event,
+            )
+        self._on_progress(self.progress)
+
+    async def _load_held(self) -> None:
+        """The newest final block, then every unfinalised one, each the parent of the next."""
+        final = self._writer.checkpoint.final_block
+        held = await self._writer.held_blocks(max(0, final))
+        self._held = _linked(held, self._writer.checkpoint.block_number)
+
+    async def _report(self, head: Head, phase: str | None = None) -> None:
+        stored = self._writer.checkpoint.block_number
+        phase = phase or ("backfill" if stored < head.finalized else "follow")
+        self.progress.seen(head.latest.number, head.finalized, phase)
+        self._on_progress(self.progress)
+        now = time.monotonic()
+        advanced = head.finalized > self._writer.checkpoint.final_block
+        if now - self._reported < REPORT_SECONDS and not advanced:
+            return
+        self._reported = now
+        # Final is what is stored and final: the writer may be behind the chain's finality.
+        final = min(head.finalized, stored)
+        await self._writer.report(
+            head=head.latest.number,
+            final=final,
+            safe=head.safe,
+            phase=phase,
+            events_per_second=self.progress.events_per_second,
+        )
+        if phase == "follow":
+            await self._writer.prune_blocks(final)
+            self._held = [ref for ref in self._held if ref.number >= final]
+
+
+def _linked(blocks: Sequence[BlockRef], tip: int) -> list[BlockRef]:
+    """The longest suffix of `blocks` that ends at `tip` and hangs together."""
+    if not blocks or blocks[-1].number != tip:
+        return []
+    first = len(blocks) - 1
+    while first and blocks[first - 1].hash == blocks[first].parent_hash:
+        first -= 1
+    return list(blocks[first:])

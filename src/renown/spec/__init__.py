@@ -1,0 +1,1 @@
+"""What the standard says. Pure: no I/O, no clock."""

@@ -1,0 +1,325 @@
+"""Agents as folded: one by its key, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from renown.store.pool import Conn
+from renown.store.reads import HEAD, HEAD_COLUMNS, NEVER, UNCUT, Head, KeyArgs
+from renown.types import MAX_BIGINT
+
+
+class AgentRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of `agent`. `uri` is cut, `uri_bytes` its full length; both None if never said."""
+
+    chain_id: int
+    registry: bytes
+    agent_id: int
+    uuid: UUID
+    owner: bytes
+    registrant: bytes | None
+    uri: bytes | None
+    uri_bytes: int | None
+    uri_block: int | None
+    wallet: bytes | None
+    wallet_state: str
+    approved: bytes | None
+    created_block: int
+    created_log_index: int
+    created_tx: bytes
+    created_at: datetime
+    transfer_count: int
+
+
+class CountsRow(msgspec.Struct, frozen=True, gc=False):
+    """What was said about an agent. Superseded feedback is in no count, revoked is in the first."""
+
+    feedback_count: int = 0
+    revoked_count: int = 0
+    client_count: int = 0
+    response_count: int = 0
+    validation_count: int = 0
+    validation_responded_count: int = 0
+
+
+AGENT_COLUMNS = len(AgentRow.__struct_fields__)
+COUNTS_COLUMNS = len(CountsRow.__struct_fields__)
+
+_AGENT: LiteralString = """a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
+       substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state, a.approved,
+       a.created_block, a.created_log_index, a.created_tx, a.created_at, a.transfer_count"""
+_COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
+       s.validation_count, s.validation_responded_count"""
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """An agent as it is now. `version` rises with every change of what is said of it."""
+
+    head: Head
+    agent: AgentRow | None
+    counts: CountsRow
+    version: int
+
+
+ONE: LiteralString = f"""
+SELECT {HEAD}, {_AGENT}, {_COUNTS}, s.version
+  FROM chain c
+  JOIN checkpoint k USING (chain_id)
+  LEFT JOIN agent a
+    ON a.chain_id = c.chain_id
+   AND a.agent_id = coalesce($3::bigint, (SELECT agent_id FROM agent WHERE uuid = $4::uuid))
+  LEFT JOIN agent_stats s ON s.chain_id = c.chain_id AND s.agent_id = a.agent_id
+ WHERE c.chain_id = coalesce($2::bigint, (SELECT chain_id FROM agent WHERE uuid = $4::uuid))
+"""
+
+
+async def one(conn: Conn, key: KeyArgs, *, uri_cut_bytes: int = UNCUT) -> Found | None:
+    """The agent of `key`; None where its chain (or UUID) is unknown."""
+    row = await conn.fetchrow(ONE, uri_cut_bytes, key.chain_id, key.agent_id, key.uuid)
+    if row is None:
+        return None
+    agent, counts = _agent_and_counts(row, HEAD_COLUMNS)
+    return Found(Head(*row[:HEAD_COLUMNS]), agent, counts, row[-1] or 0)
+
+
+# Pages ---------------------------------------------------------------------------------------
+
+
+class After(msgspec.Struct, frozen=True, gc=False):
+    """Keyset position: the last agent of the page before. Pages of one chain or owner leave
+    `created_at` alone."""
+
+    created_at: datetime = NEVER
+    chain_id: int = MAX_BIGINT
+    agent_id: int = MAX_BIGINT
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """Agents with their counts, and the heads of the chains that were looked at."""
+
+    heads: list[Head]
+    rows: list[tuple[AgentRow, CountsRow]]
+
+
+# The heads stand beside the page: a full join on false puts nulls where the other side is.
+_BESIDE_HEADS: LiteralString = f"""
+SELECT h.*, p.*
+  FROM (SELECT {HEAD} FROM chain c JOIN checkpoint k USING (chain_id)
+         WHERE $2::bigint IS NULL OR c.chain_id = $2) h
+  FULL JOIN page p ON false
+"""
+
+NEWEST: LiteralString = f"""
+WITH page AS (
+SELECT {_AGENT}, {_COUNTS}
+  FROM agent a
+  JOIN chain c USING (chain_id)
+  LEFT JOIN agent_stats s USING (chain_id, agent_id)
+ WHERE ($2::bigint IS NULL OR a.chain_id = $2)
+   AND (a.created_at, a.chain_id, a.agent_id) < ($3::timestamptz, $4::bigint, $5::bigint)
+   AND a.created_at <= $6::timestamptz
+ ORDER BY a.created_at DESC, a.chain_id DESC, a.agent_id DESC
+ LIMIT $7
+)
+{_BESIDE_HEADS}
+ ORDER BY h.chain_id, p.created_at DESC, p.chain_id DESC, p.agent_id DESC
+"""
+
+
+async def newest(
+    conn: Conn,
+    *,
+    chain_id: int | None = None,
+    upto: datetime = NEVER,
+    after: After = After(),
+    limit: int,
+    uri_cut_bytes: int,
+) -> Page:
+    """Agents created at or before `upto`, of one chain or all, newest first."""
+    rows = await conn.fetch(
+        NEWEST, uri_cut_bytes, chain_id, after.created_at, after.chain_id, after.agent_id, upto, limit
+    )
+    return _page(rows)
+
+
+# Ids of a registry rise with time, so the primary key gives the order.
+OF_CHAIN: LiteralString = f"""
+WITH page AS (
+SELECT {_AGENT}, {_COUNTS}
+  FROM agent a
+  JOIN chain c USING (chain_id)
+  LEFT JOIN agent_stats s USING (chain_id, agent_id)
+ WHERE a.chain_id = $2::bigint AND a.agent_id < $3::bigint
+ ORDER BY a.agent_id DESC
+ LIMIT $4
+)
+{_BESIDE_HEADS}
+ ORDER BY h.chain_id, p.agent_id DESC
+"""
+
+
+async def of_chain(
+    conn: Conn, chain_id: int, *, after: After = After(), limit: int, uri_cut_bytes: int
+) -> Page:
+    """The agents of one chain, newest first."""
+    return _page(await conn.fetch(OF_CHAIN, uri_cut_bytes, chain_id, after.agent_id, limit))
+
+
+OF_OWNER: LiteralString = f"""
+WITH page AS (
+SELECT {_AGENT}, {_COUNTS}
+  FROM agent a
+  JOIN chain c USING (chain_id)
+  LEFT JOIN agent_stats s USING (chain_id, agent_id)
+ WHERE a.owner = $3 AND (a.chain_id, a.agent_id) < ($4::bigint, $5::bigint)
+   AND a.chain_id >= coalesce($2, 0)
+ ORDER BY a.chain_id DESC, a.agent_id DESC
+ LIMIT $6
+)
+{_BESIDE_HEADS}
+ ORDER BY h.chain_id, p.chain_id DESC, p.agent_id DESC
+"""
+
+
+async def of_owner(
+    conn: Conn,
+    owner: bytes,
+    *,
+    chain_id: int | None = None,
+    after: After = After(),
+    limit: int,
+    uri_cut_bytes: int,
+) -> Page:
+    """The agents that `owner` owns, of one chain or all: by chain, highest id first; newest first."""
+    last = min(after, After(chain_id=chain_id or MAX_BIGINT), key=_place)
+    rows = await conn.fetch(
+        OF_OWNER, uri_cut_bytes, chain_id, owner, last.chain_id, last.agent_id, limit
+    )
+    return _page(rows)
+
+
+# An interval that opens and closes within one block is the owner's at no block's end.
+OWNED_AT: LiteralString = f"""
+WITH page AS (
+SELECT {_AGENT}, {_COUNTS}
+  FROM agent_ownership o
+  JOIN unnest($6::bigint[], $7::bigint[]) AS m (chain_id, upto_block) ON m.chain_id = o.chain_id
+  JOIN agent a ON a.chain_id = o.chain_id AND a.agent_id = o.agent_id
+  JOIN chain c ON c.chain_id = o.chain_id
+  LEFT JOIN agent_stats s ON s.chain_id = o.chain_id AND s.agent_id = o.agent_id
+ WHERE o.owner = $3 AND (o.chain_id, o.agent_id) < ($4::bigint, $5::bigint)
+   AND o.from_block <= m.upto_block AND (o.to_block IS NULL OR o.to_block > m.upto_block)
+ ORDER BY o.chain_id DESC, o.agent_id DESC
+ LIMIT $8
+)
+{_BESIDE_HEADS}
+ ORDER BY h.chain_id, p.chain_id DESC, p.agent_id DESC
+"""
+
+
+async def owned_at(
+    conn: Conn,
+    owner: bytes,
+    upto_blocks: dict[int, int],
+    *,
+    after: After = After(),
+    limit: int,
+    uri_cut_bytes: int,
+) -> Page:
+    """The agents that `owner` owned at the end of a block of each chain (`upto_blocks` by chain id).
+
+    The rows say who the agents are; all that can change about them is of today.
+    """
+    only = next(iter(upto_blocks)) if len(upto_blocks) == 1 else None
+    rows = await conn.fetch(
+        OWNED_AT,
+        *(uri_cut_bytes, only, owner, after.chain_id, after.agent_id),
+        *(list(upto_blocks), list(upto_blocks.values()), limit),
+    )
+    return _page(rows)
+
+
+def _page(records: Sequence[Record]) -> Page:
+    heads = [Head(*r[:HEAD_COLUMNS]) for r in records if r[0] is not None]
+    rows: list[tuple[AgentRow, CountsRow]] = []
+    for record in records:
+        agent, counts = _agent_and_counts(record, HEAD_COLUMNS)
+        if agent is not None:
+            rows.append((agent, counts))
+    return Page(heads, rows)
+
+
+def _agent_and_counts(record: Record, start: int) -> tuple[AgentRow | None, CountsRow]:
+    values: Sequence[Any] = record[start:]
+    if values[2] is None:
+        return None, CountsRow()
+    agent = AgentRow(*values[:AGENT_COLUMNS])
+    counts = values[AGENT_COLUMNS : AGENT_COLUMNS + COUNTS_COLUMNS]
+    return agent, CountsRow(*counts) if counts[0] is not None else CountsRow()
+
+
+def _place(after: After) -> tuple[int, int]:
+    return after.chain_id, after.agent_id
+
+
+# Metadata --------------------------------------------------------------------------------------
+
+
+class EntryRow(msgspec.Struct, frozen=True, gc=False):
+    """One metadata entry that is set. Key and value are cut; their full lengths stand beside."""
+
+    key_hash: bytes
+    key: bytes
+    key_bytes: int
+    value: bytes
+    value_bytes: int
+    block_number: int
+    log_index: int
+
+
+METADATA: LiteralString = f"""
+SELECT {HEAD}, a.agent_id, s.version, m.*
+  FROM chain c
+  JOIN checkpoint k USING (chain_id)
+  LEFT JOIN agent a
+    ON a.chain_id = c.chain_id
+   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
+  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  LEFT JOIN LATERAL (
+       SELECT e.key_hash, substring(e.key FOR $6), octet_length(e.key),
+              substring(e.value FOR $6), octet_length(e.value), e.block_number, e.log_index
+         FROM agent_metadata e
+        WHERE e.chain_id = a.chain_id AND e.agent_id = a.agent_id AND e.key_hash > $4
+        ORDER BY e.key_hash LIMIT $5) m ON true
+ WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+ ORDER BY m.key_hash
+"""
+
+
+class Metadata(msgspec.Struct, frozen=True, gc=False):
+    """A page of an agent's metadata. `agent_id` is None where there is no such agent."""
+
+    head: Head
+    agent_id: int | None
+    version: int
+    rows: list[EntryRow]
+
+
+async def metadata(
+    conn: Conn, key: KeyArgs, *, after: bytes = b"", limit: int, cut_bytes: int
+) -> Metadata | None:
+    """Entries in the order of their keys' hashes, after the hash `after`; None as for `one`."""
+    rows = await conn.fetch(
+        METADATA, key.chain_id, key.agent_id, key.uuid, after, limit, cut_bytes
+    )
+    if not rows:
+        return None
+    first, at = rows[0], HEAD_COLUMNS
+    entries = [EntryRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
+    return Metadata(Head(*first[:at]), first[at], first[at + 1] or 0, entries)

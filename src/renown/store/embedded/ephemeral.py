@@ -1,0 +1,68 @@
+"""Servers for tests and benchmarks, which leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from renown.errors import SetupError
+from renown.store.embedded.folder import Folder
+from renown.store.embedded.postmaster import running_on
+from renown.store.embedded.server import EmbeddedPostgres
+
+EPHEMERAL: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_wal_size": "1GB",
+    "min_wal_size": "32MB",
+    "autovacuum": "off",
+}
+"""Server settings for a cluster that nobody will miss: fast, and lost in a power cut."""
+
+_PREFIX = "renown-ephemeral-"
+
+
+@contextmanager
+def ephemeral_postgres(
+    *, bin_dir: Path | None = None, settings: Mapping[str, str] = EPHEMERAL
+) -> Iterator[EmbeddedPostgres]:
+    """A new server in a temporary folder, gone afterwards.
+
+    Servers that a killed process left behind in this way are stopped and removed first.
+    """
+    base = Path(tempfile.gettempdir())
+    for left in base.glob(f"{_PREFIX}*"):
+        _remove_if_abandoned(left)
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    path.chmod(0o711)
+    server = EmbeddedPostgres(
+        path, bin_dir=bin_dir, settings=settings, initdb_options=("--wal-segsize=1", "--no-sync")
+    )
+    try:
+        with server:
+            yield server
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Nobody holds the folder's lock: whoever made it is dead. Without a lock file it is new."""
+    folder = Folder(path)
+    if not (path / "lock").exists():
+        return
+    try:
+        folder.lock()
+    except SetupError:
+        return
+    if (left := running_on(folder.pgdata)) is not None:
+        with suppress(OSError):
+            os.kill(left.pid, signal.SIGQUIT)
+    folder.unlock()
+    shutil.rmtree(path, ignore_errors=True)

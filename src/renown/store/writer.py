@@ -1,0 +1,365 @@
+"""The one writer of a chain: lease, fence, and commits that move the checkpoint with the facts.
+
+The lease is a session advisory lock, so it falls with the connection. The fence is a number that
+each new writer raises and each commit checks: a writer that was paused, lost its lease without noticing
+and woke up commits nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import LiteralString
+
+import msgspec
+
+from renown.derive.fold import Fold
+from renown.errors import LeaseLost, WrongChain
+from renown.spec.deployments import Deployment
+from renown.spec.events import Fact, Quarantined
+from renown.store import facts as fact_tables
+from renown.store import refold, retract, state, subjects
+from renown.store.known import KnownAgents
+from renown.store.pool import Conn, Tx, transaction
+from renown.types import BlockRef
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far a chain is stored. `block_hash` is None before the first commit."""
+
+    block_number: int
+    block_hash: bytes | None
+    final_block: int
+    position: int
+    events: int
+    phase: str
+    problem: str | None
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """A stretch of chain to store: everything from the checkpoint's next block through `last`.
+
+    `facts` are in chain order; `blocks` are those to keep: every block with facts or quarantined
+    logs, and every block of the unfinalised window.
+    """
+
+    last: BlockRef
+    facts: Sequence[Fact]
+    quarantined: Sequence[Quarantined]
+    blocks: Iterable[BlockRef]
+
+
+class Writer:
+    """Holds the lease of one chain on a connection of its own. Made by `acquire`.
+
+    After any exception from a commit the transaction is rolled back and memory is not ahead of
+    the database; the same call may be made again.
+    """
+
+    def __init__(
+        self, conn: Conn, deployment: Deployment, fence: int, checkpoint: Checkpoint
+    ) -> None:
+        self.deployment = deployment
+        self.checkpoint = checkpoint
+        self._conn = conn
+        self._fence = fence
+        self._chain_id = deployment.chain_id
+        self._known: KnownAgents | None = None
+        self._partitions: set[int] = set()
+        self._prefix = b"eip155:%d:0x%s:" % (
+            deployment.chain_id,
+            deployment.identity.hex().encode(),
+        )
+
+    async def extend(self, extension: Extension) -> Fold:
+        """Store and fold a stretch in one transaction. Returns what it changed.
+
+        Raises:
+            LeaseLost: another writer has the chain; nothing was stored.
+        """
+        last = extension.last
+        first = self.checkpoint.block_number + 1
+        await self._ensure_partitions(first, last.number)
+        known = await self._load_known()
+        times = {block.number: block.time_seconds for block in extension.blocks}
+        times[last.number] = last.time_seconds
+        counts = Counter(fact.block_number for fact in extension.facts)
+        counts.update(log.block_number for log in extension.quarantined)
+        fold = Fold(known.__contains__)
+        moved = msgspec.structs.replace(
+            self.checkpoint,
+            block_number=last.number,
+            block_hash=last.hash,
+            position=self.checkpoint.position + 1,
+            events=self.checkpoint.events + len(extension.facts),
+        )
+        async with transaction(self._conn) as tx:
+            await self._move(tx, moved, _time(last.time_seconds))
+            await tx.copy_records_to_table(
+                "block",
+                records=[
+                    (
+                        *(self._chain_id, b.number, b.hash, b.parent_hash),
+                        *(_time(b.time_seconds), counts[b.number]),
+                    )
+                    for b in extension.blocks
+                ],
+                columns=("chain_id", "number", "hash", "parent_hash", "time", "fact_count"),
+            )
+            await subjects.load(tx, self._chain_id, subjects.subjects(extension.facts), fold)
+            fold.run(extension.facts)
+            await fact_tables.append(tx, self._chain_id, extension.facts)
+            await fact_tables.quarantine(tx, self._chain_id, extension.quarantined)
+            await state.write(
+                tx,
+                self._chain_id,
+                self._prefix,
+                fold,
+                version=moved.position,
+                time=lambda number: _time(times[number]),
+            )
+            await tx.execute(
+                OUTBOX, self._chain_id, moved.position, "extend", first, last.number, last.hash,
+                len(extension.facts), None,
+            )
+        self.checkpoint = moved
+        known.add(fold.minted)
+        return fold
+
+    async def retract(self, to: BlockRef | None, to_number: int) -> int:
+        """Drop every block above `to_number` and fold again what they touched. Returns facts dropped.
+
+        Args:
+            to: the block that is now the last; None when its header is not at hand.
+        """
+        self._known = None
+        async with transaction(self._conn) as tx:
+            position = self.checkpoint.position + 1
+            fence = await tx.fetchval(HOLD, self._chain_id, self._fence)
+            if fence is None:
+                raise self._lost()
+            taken = await retract.drop_above(
+                tx, self._chain_id, self._prefix, to_number, version=position
+            )
+            moved = msgspec.structs.replace(
+                self.checkpoint,
+                block_number=to_number,
+                block_hash=to.hash if to else None,
+                position=position,
+                events=self.checkpoint.events - taken.fact_count,
+            )
+            await self._move(tx, moved, _time(to.time_seconds) if to else None)
+            await tx.execute(
+                OUTBOX, self._chain_id, position, "retract", to_number + 1,
+                self.checkpoint.block_number, moved.block_hash, taken.fact_count, taken.content,
+            )
+        self.checkpoint = moved
+        return taken.fact_count
+
+    async def refold(self, agent_ids: Sequence[int], learnt: Sequence[Fact] = ()) -> None:
+        """Fold the state of `agent_ids` again from all their facts.
+
+        Args:
+            learnt: facts that were in quarantine and are understood now; they leave it.
+        """
+        self._known = None
+        block = self.checkpoint.block_number
+        async with transaction(self._conn) as tx:
+            moved = msgspec.structs.replace(
+                self.checkpoint,
+                position=self.checkpoint.position + 1,
+                events=self.checkpoint.events + len(learnt),
+            )
+            await self._move(tx, moved, None)
+            if learnt:
+                await tx.execute(
+                    RELEASE, self._chain_id, [f.block_number for f in learnt],
+                    [f.log_index for f in learnt],
+                )
+                await fact_tables.append(tx, self._chain_id, learnt)
+            await refold.agents(
+                tx, self._chain_id, self._prefix, agent_ids, upto_block=block,
+                version=moved.position,
+            )
+            await tx.execute(
+                OUTBOX, self._chain_id, moved.position, "refold",
+                min((f.block_number for f in learnt), default=block), block,
+                moved.block_hash, len(learnt), None,
+            )
+        self.checkpoint = moved
+
+    async def report(
+        self,
+        *,
+        head: int,
+        final: int,
+        safe: int | None,
+        phase: str,
+        problem: str | None = None,
+        events_per_second: float | None = None,
+    ) -> None:
+        """Say how the chain stands, outside any commit. Raises LeaseLost."""
+        fence = await self._conn.fetchval(
+            REPORT, self._chain_id, self._fence, head, final, safe, phase, problem,
+            events_per_second,
+        )
+        if fence is None:
+            raise self._lost()
+        self.checkpoint = msgspec.structs.replace(
+            self.checkpoint,
+            final_block=max(final, self.checkpoint.final_block),
+            phase=phase,
+            problem=problem,
+        )
+
+    async def prune_blocks(self, below: int) -> None:
+        """Forget the final blocks under `below` that have no facts: no answer can need them."""
+        await self._conn.execute(PRUNE, self._chain_id, below)
+
+    async def held_blocks(self, from_number: int) -> list[BlockRef]:
+        """The stored blocks at or above `from_number`, ascending."""
+        return [
+            BlockRef(row[0], row[1], row[2], int(row[3].timestamp()))
+            for row in await self._conn.fetch(HELD, self._chain_id, from_number)
+        ]
+
+    async def close(self) -> None:
+        """Give the lease back and close the connection."""
+        await self._conn.close(timeout=5)
+
+    def terminate(self) -> None:
+        """Drop the connection at once; the lease falls with it."""
+        self._conn.terminate()
+
+    async def _move(self, tx: Tx, to: Checkpoint, time: datetime | None) -> None:
+        moved = await tx.fetchval(
+            MOVE, self._chain_id, self._fence, self.checkpoint.block_number,
+            self.checkpoint.position, to.block_number, to.block_hash, time, to.position, to.events,
+        )
+        if moved is None:
+            raise self._lost()
+
+    async def _ensure_partitions(self, first: int, last: int) -> None:
+        slots = set(
+            range(first >> fact_tables.PARTITION_BITS, (last >> fact_tables.PARTITION_BITS) + 1)
+        )
+        if not slots <= self._partitions:
+            await fact_tables.ensure_partitions(self._conn, self._chain_id, first, last)
+            self._partitions |= slots
+
+    async def _load_known(self) -> KnownAgents:
+        if self._known is None:
+            self._known = await KnownAgents.load(self._conn, self._chain_id)
+        return self._known
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(
+            f"another process took over chain {self.deployment.slug}; this one stops writing",
+            chain_id=self._chain_id,
+        )
+
+
+async def acquire(
+    conn: Conn,
+    deployment: Deployment,
+    *,
+    start_block: int,
+    genesis_hash: bytes | None,
+    name: str,
+) -> Writer:
+    """Take the lease of a chain, adding the chain when it is new.
+
+    Args:
+        conn: a connection nobody else uses; the lease lives and dies with it.
+        start_block: where indexing begins; taken only when the chain is new here.
+        genesis_hash: of the chain the nodes serve; must be the one this index was made from.
+        name: of this process, shown to operators.
+
+    Raises:
+        LeaseLost: another process writes this chain.
+        WrongChain: the index holds another chain of the same id.
+    """
+    chain_id = deployment.chain_id
+    if not await conn.fetchval(LOCK, chain_id):
+        holder = await conn.fetchval("SELECT writer FROM checkpoint WHERE chain_id = $1", chain_id)
+        raise LeaseLost(
+            f"chain {deployment.slug} is being written by {holder or 'another process'};"
+            " one writer per chain: stop that one first, or follow other chains here",
+            chain_id=chain_id,
+        )
+    await conn.execute("SET enable_hashjoin = off")  # joins against keys in hand: always by index
+    await conn.execute("SET enable_mergejoin = off")
+    known_genesis = await conn.fetchval(
+        ADD_CHAIN, chain_id, deployment.slug, deployment.name, deployment.testnet,
+        deployment.identity, deployment.reputation, list(deployment.validation),
+        deployment.explorer, start_block, genesis_hash,
+    )
+    if genesis_hash and known_genesis and known_genesis != genesis_hash:
+        raise WrongChain(
+            f"this index holds another chain {chain_id} (its first block differs); use another"
+            f" database or data directory, or drop it with `renown db forget {deployment.slug}`",
+            chain_id=chain_id,
+        )
+    await conn.execute(ADD_CHECKPOINT, chain_id)
+    row = await conn.fetchrow(FENCE, chain_id, name)
+    assert row is not None
+    fence, *values = row
+    return Writer(conn, deployment, fence, Checkpoint(*values))
+
+
+def _time(seconds: int) -> datetime:
+    """Block time for PostgreSQL. Foreign numbers beyond year 9999 are pinned there."""
+    return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
+
+
+LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
+ADD_CHAIN: LiteralString = """
+INSERT INTO chain AS c (chain_id, slug, name, testnet, identity, reputation, validations, explorer,
+                        start_block, genesis_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (chain_id)
+    DO UPDATE SET validations = excluded.validations, explorer = excluded.explorer,
+                  genesis_hash = coalesce(c.genesis_hash, excluded.genesis_hash)
+RETURNING c.genesis_hash
+"""
+ADD_CHECKPOINT: LiteralString = """
+INSERT INTO checkpoint (chain_id, block_number)
+SELECT chain_id, start_block - 1 FROM chain WHERE chain_id = $1
+    ON CONFLICT DO NOTHING
+"""
+FENCE: LiteralString = """
+UPDATE checkpoint SET fence = fence + 1, writer = $2, updated_at = now()
+ WHERE chain_id = $1
+RETURNING fence, block_number, block_hash, final_block, position, events, phase, problem
+"""
+HOLD: LiteralString = "SELECT fence FROM checkpoint WHERE chain_id = $1 AND fence = $2 FOR UPDATE"
+MOVE: LiteralString = """
+UPDATE checkpoint
+   SET block_number = $5, block_hash = $6, block_time = coalesce($7, CASE WHEN $5 = $3 THEN block_time END),
+       position = $8, events = $9, updated_at = now()
+ WHERE chain_id = $1 AND fence = $2 AND block_number = $3 AND position = $4
+RETURNING fence
+"""
+REPORT: LiteralString = """
+UPDATE checkpoint
+   SET head_block = $3, head_seen_at = now(), final_block = greatest(final_block, $4), safe_block = $5,
+       phase = $6, problem = $7, events_per_second = $8, updated_at = now()
+ WHERE chain_id = $1 AND fence = $2
+RETURNING fence
+"""
+OUTBOX: LiteralString = """
+INSERT INTO outbox (chain_id, position, kind, from_block, to_block, block_hash, fact_count, retracted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)
+"""
+HELD: LiteralString = """
+SELECT number, hash, parent_hash, time FROM block WHERE chain_id = $1 AND number >= $2 ORDER BY number
+"""
+PRUNE: LiteralString = "DELETE FROM block WHERE chain_id = $1 AND number < $2 AND fact_count = 0"
+RELEASE: LiteralString = """
+DELETE FROM quarantine q
+ USING unnest($2::bigint[], $3::integer[]) AS k (block_number, log_index)
+ WHERE q.chain_id = $1 AND q.block_number = k.block_number AND q.log_index = k.log_index
+"""
+
+

@@ -1,0 +1,222 @@
+"""The writer on a real database: whatever is stored, dropped and folded again, one state comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from renown.errors import LeaseLost, WrongChain
+from renown.spec.events import Fact, Quarantined
+from renown.store import hashing
+from renown.store.pool import Conn, connect
+from renown.store.writer import Extension, Writer, acquire
+from renown.types import BlockRef
+from tests.activity import DEVNET, Activity
+
+GENESIS = bytes(32)
+World = list[tuple[BlockRef, list[Fact]]]
+
+
+async def writer_on(url: str, name: str = "test") -> Writer:
+    conn = await connect(url)
+    try:
+        return await acquire(conn, DEVNET, start_block=1, genesis_hash=GENESIS, name=name)
+    except BaseException:
+        await conn.close()
+        raise
+
+
+async def clone(new_database: Callable[[str], str], template: str) -> str:
+    return await asyncio.to_thread(new_database, template)
+
+
+def world(activity: Activity, first: int, count: int, parent: bytes = GENESIS) -> World:
+    blocks: World = []
+    for number in range(first, first + count):
+        ref, facts = activity.block(number, parent, facts=activity._random.choice((0, 1, 3, 9)))
+        blocks.append((ref, facts))
+        parent = ref.hash
+    return blocks
+
+
+async def store(writer: Writer, blocks: World, *, size: int = 5) -> None:
+    for start in range(0, len(blocks), size):
+        await writer.extend(extension(blocks[start : start + size]))
+
+
+def extension(blocks: Sequence[tuple[BlockRef, list[Fact]]]) -> Extension:
+    found = [fact for _, facts in blocks for fact in facts]
+    return Extension(
+        last=blocks[-1][0],
+        facts=[fact for fact in found if not isinstance(fact, Quarantined)],
+        quarantined=[fact for fact in found if isinstance(fact, Quarantined)],
+        blocks=[ref for ref, _ in blocks],
+    )
+
+
+async def hash_of(writer: Writer) -> str:
+    return await hashing.stored_hash(writer._conn, DEVNET.chain_id)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_extend__in_chunks_of_any_size__equals_the_fold_of_all_facts(
+    new_database: Callable[[str], str], template: str, seed: int
+) -> None:
+    blocks = world(Activity(seed), 1, 60)
+    hashes = set()
+    for size in (1, 7, 60):
+        writer = await writer_on(await clone(new_database, template))
+        await store(writer, blocks, size=size)
+        hashes.add(await hash_of(writer))
+        hashes.add(await hashing.folded_hash(writer._conn, DEVNET.chain_id))
+        await writer.close()
+
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_retract__any_depth_and_another_branch__equals_a_fresh_sync(
+    new_database: Callable[[str], str], template: str, seed: int
+) -> None:
+    activity = Activity(seed)
+    choose = random.Random(seed)
+    writer = await writer_on(await clone(new_database, template))
+    held = world(activity, 1, 30)
+    await store(writer, held)
+    for _ in range(4):
+        depth = choose.randrange(1, len(held))
+        fork = copy.deepcopy(activity)
+        held = held[:-depth]
+        await writer.retract(held[-1][0], held[-1][0].number)
+        assert await hash_of(writer) == await hashing.folded_hash(writer._conn, DEVNET.chain_id)
+        more = world(fork, len(held) + 1, depth + choose.randrange(4), held[-1][0].hash)
+        await store(writer, more, size=choose.choice((1, 4, 50)))
+        held += more
+
+    fresh = await writer_on(await clone(new_database, template))
+    await store(fresh, held, size=11)
+
+    assert await hash_of(writer) == await hash_of(fresh)
+    assert await hash_of(writer) == await hashing.folded_hash(writer._conn, DEVNET.chain_id)
+    await writer.close()
+    await fresh.close()
+
+
+async def test_folded_hash__at_an_older_block__equals_an_index_that_stopped_there(
+    new_database: Callable[[str], str], template: str
+) -> None:
+    blocks = world(Activity(99), 1, 40)
+    whole = await writer_on(await clone(new_database, template))
+    await store(whole, blocks)
+    for at in (1, 13, 39):
+        stopped = await writer_on(await clone(new_database, template))
+        await store(stopped, blocks[:at])
+
+        assert await hashing.folded_hash(whole._conn, DEVNET.chain_id, at=at) == await hash_of(
+            stopped
+        )
+        await stopped.close()
+    await whole.close()
+
+
+async def test_refold__every_agent__changes_nothing(fresh_database_url: str) -> None:
+    writer = await writer_on(fresh_database_url)
+    await store(writer, world(Activity(5), 1, 50))
+    before = await hash_of(writer)
+
+    async for agent_ids in hashing.slices(writer._conn, DEVNET.chain_id, upto_block=10**9):
+        await writer.refold(agent_ids)
+
+    assert await hash_of(writer) == before
+    await writer.close()
+
+
+async def test_refold__a_mint_learnt_late__attaches_what_came_after_it(
+    fresh_database_url: str, new_database: Callable[[str], str], template: str
+) -> None:
+    blocks = world(Activity(7), 1, 30)
+    ref, facts = blocks[0]
+    hidden, kept = facts[0], facts[1:]
+    late = await writer_on(fresh_database_url)
+    await store(late, [(ref, kept), *blocks[1:]])
+    assert await count(late._conn, "unattached") > 0
+
+    await late.refold([hidden.agent_id], [hidden])  # type: ignore[attr-defined]
+
+    whole = await writer_on(await clone(new_database, template))
+    await store(whole, blocks)
+    assert await hash_of(late) == await hash_of(whole)
+    await late.close()
+    await whole.close()
+
+
+async def test_outbox__applied_from_the_start__gives_the_facts_held(fresh_database_url: str) -> None:
+    activity = Activity(3)
+    writer = await writer_on(fresh_database_url)
+    held = world(activity, 1, 20)
+    await store(writer, held)
+    await writer.retract(held[9][0], 10)
+    await store(writer, world(activity, 11, 8, held[9][0].hash))
+    conn = writer._conn
+
+    replica: set[int] = set()
+    positions = []
+    for row in await conn.fetch("SELECT * FROM outbox ORDER BY position"):
+        positions.append(row["position"])
+        if row["kind"] == "retract":
+            replica = {block for block in replica if block < row["from_block"]}
+        else:
+            replica |= set(range(row["from_block"], row["to_block"] + 1))
+
+    assert positions == list(range(1, len(positions) + 1))
+    stored = {r[0] for r in await conn.fetch("SELECT block_number FROM feedback_given")}
+    assert stored <= replica
+    assert max(replica) == writer.checkpoint.block_number
+    await writer.close()
+
+
+async def test_acquire__while_another_writes__is_refused_by_name(fresh_database_url: str) -> None:
+    first = await writer_on(fresh_database_url, "host-a:1")
+
+    with pytest.raises(LeaseLost, match="host-a:1"):
+        await writer_on(fresh_database_url, "host-b:2")
+    await first.close()
+
+
+async def test_commit__of_a_writer_that_was_replaced__stores_nothing(
+    fresh_database_url: str,
+) -> None:
+    blocks = world(Activity(1), 1, 4)
+    paused = await writer_on(fresh_database_url)
+    await store(paused, blocks[:2])
+    # The lease fell, as when the server ends a connection, and another took over.
+    await paused._conn.execute("SELECT pg_advisory_unlock_all()")
+    successor = await writer_on(fresh_database_url)
+
+    with pytest.raises(LeaseLost):
+        await store(paused, blocks[2:])
+    await store(successor, blocks[2:])
+
+    assert await hash_of(successor) == await hashing.folded_hash(
+        successor._conn, DEVNET.chain_id
+    )
+    await paused.close()
+    await successor.close()
+
+
+async def test_acquire__another_chain_of_the_same_id__is_refused(fresh_database_url: str) -> None:
+    await (await writer_on(fresh_database_url)).close()
+
+    conn = await connect(fresh_database_url)
+    with pytest.raises(WrongChain, match="another chain"):
+        await acquire(conn, DEVNET, start_block=1, genesis_hash=b"\x01" * 32, name="x")
+    await conn.close()
+
+
+async def count(conn: Conn, table: str) -> int:
+    n: int = await conn.fetchval(f"SELECT count(*) FROM {table}")
+    return n
