@@ -85,6 +85,8 @@ class Activity:
                         [(MetadataSet, identity, agent, KEYS[0], keccak(KEYS[0]), b"")],
                     )
                 )
+            if uri or r.random() < 0.3:  # `register("")` announces metadata, `register()` does not
+                hooked.append((MetadataRefreshed, identity, agent, agent))
             return [
                 (AgentTransferred, identity, agent, ZERO_ADDRESS, who),
                 *hooked,

@@ -28,6 +28,7 @@ from renown.spec.events import (
     Fact,
     FeedbackGiven,
     FeedbackRevoked,
+    MetadataRefreshed,
     MetadataSet,
     ResponseAppended,
     UriUpdated,
@@ -121,6 +122,11 @@ class Fold:
         self.touched.add(agent_id)
         self.changed_identities.add(agent_id)
 
+    def _refresh(self, fact: MetadataRefreshed) -> None:
+        held = self.identities.get(fact.first_agent_id)
+        if held is not None and fact.first_agent_id == fact.last_agent_id:
+            identities.refresh(held, fact)
+
     def _give(self, fact: FeedbackGiven) -> None:
         agent_id = fact.agent_id
         if not (agent_id in self.identities or self.known(agent_id)):
@@ -205,6 +211,7 @@ _STEPS: dict[type[Fact], Callable[..., None]] = {
     MetadataSet: Fold._identity,
     AgentTransferred: Fold._identity,
     AgentApproved: Fold._identity,
+    MetadataRefreshed: Fold._refresh,
     FeedbackGiven: Fold._give,
     FeedbackRevoked: Fold._revoke,
     ResponseAppended: Fold._respond,

@@ -5,7 +5,8 @@ the receiver's hook before `Registered` and the wallet log are emitted, so logs 
 arrive in an order that contradicts the contract's storage:
 
 - the owner is what `Transfer` says, never what `Registered` says;
-- an empty URI of `Registered` does not overwrite a URI already said;
+- an empty URI of `Registered` overwrites a URI already said only if registration stored it, which the
+  `MetadataUpdate` right before it tells: `register()` stores none, `register("")` does;
 - the wallet log that registration emits is ignored if this agent's wallet was already spoken of
   in the same transaction.
 """
@@ -20,6 +21,7 @@ from renown.spec.events import (
     AgentApproved,
     AgentRegistered,
     AgentTransferred,
+    MetadataRefreshed,
     MetadataSet,
     UriUpdated,
 )
@@ -78,6 +80,8 @@ class Identity(msgspec.Struct):
     """The intervals this fold opened or closed, in order; the open one is last."""
     wallet_tx: bytes = b""
     """The transaction of the last wallet log. Meaningful within one transaction only."""
+    refreshed_tx: bytes = b""
+    """The transaction of this agent's last fact, if that was a `MetadataUpdate`."""
     registration_tx: bytes = b""
     """The transaction whose registration wallet log is still to come; empty when it came."""
 
@@ -109,13 +113,19 @@ def step(identity: Identity, fact: IdentityFact) -> Identity:
         case AgentRegistered():
             identity.registrant = fact.owner
             identity.registration_tx = fact.tx_hash
-            if fact.uri or identity.uri is None:
+            if fact.uri or identity.uri is None or identity.refreshed_tx == fact.tx_hash:
                 identity.uri, identity.uri_block = fact.uri, fact.block_number
         case UriUpdated():
             identity.uri, identity.uri_block = fact.uri, fact.block_number
         case AgentApproved():
             identity.approved = fact.approved if fact.approved != ZERO_ADDRESS else None
+    identity.refreshed_tx = b""
     return identity
+
+
+def refresh(identity: Identity, fact: MetadataRefreshed) -> None:
+    """Note that the registry announced new metadata; what it was, the next fact says."""
+    identity.refreshed_tx = fact.tx_hash
 
 
 def _transfer(identity: Identity, fact: AgentTransferred) -> None:

@@ -100,6 +100,9 @@ class After(msgspec.Struct, frozen=True, gc=False):
     agent_id: int = MAX_BIGINT
 
 
+FROM_NEWEST = After()
+
+
 class Page(msgspec.Struct, frozen=True, gc=False):
     """Agents with their counts, and the heads of the chains that were looked at."""
 
@@ -137,13 +140,20 @@ async def newest(
     *,
     chain_id: int | None = None,
     upto: datetime = NEVER,
-    after: After = After(),
+    after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
 ) -> Page:
     """Agents created at or before `upto`, of one chain or all, newest first."""
     rows = await conn.fetch(
-        NEWEST, uri_cut_bytes, chain_id, after.created_at, after.chain_id, after.agent_id, upto, limit
+        NEWEST,
+        uri_cut_bytes,
+        chain_id,
+        after.created_at,
+        after.chain_id,
+        after.agent_id,
+        upto,
+        limit,
     )
     return _page(rows)
 
@@ -165,7 +175,7 @@ SELECT {_AGENT}, {_COUNTS}
 
 
 async def of_chain(
-    conn: Conn, chain_id: int, *, after: After = After(), limit: int, uri_cut_bytes: int
+    conn: Conn, chain_id: int, *, after: After = FROM_NEWEST, limit: int, uri_cut_bytes: int
 ) -> Page:
     """The agents of one chain, newest first."""
     return _page(await conn.fetch(OF_CHAIN, uri_cut_bytes, chain_id, after.agent_id, limit))
@@ -192,7 +202,7 @@ async def of_owner(
     owner: bytes,
     *,
     chain_id: int | None = None,
-    after: After = After(),
+    after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
 ) -> Page:
@@ -228,7 +238,7 @@ async def owned_at(
     owner: bytes,
     upto_blocks: dict[int, int],
     *,
-    after: After = After(),
+    after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
 ) -> Page:
@@ -315,9 +325,7 @@ async def metadata(
     conn: Conn, key: KeyArgs, *, after: bytes = b"", limit: int, cut_bytes: int
 ) -> Metadata | None:
     """Entries in the order of their keys' hashes, after the hash `after`; None as for `one`."""
-    rows = await conn.fetch(
-        METADATA, key.chain_id, key.agent_id, key.uuid, after, limit, cut_bytes
-    )
+    rows = await conn.fetch(METADATA, key.chain_id, key.agent_id, key.uuid, after, limit, cut_bytes)
     if not rows:
         return None
     first, at = rows[0], HEAD_COLUMNS

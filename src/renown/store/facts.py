@@ -43,11 +43,11 @@ QUARANTINE_COLUMNS = (
 
 IDENTITY_TABLES = tuple(
     t for t in TABLES.values()
-    if t.name in ("agent_registered", "uri_updated", "metadata_set", "agent_transferred", "agent_approved")
+    if t.name.startswith(("agent_", "uri_", "metadata_"))
 )
 FOLDED_TABLES = tuple(
     t for t in TABLES.values()
-    if "agent_id" in t.columns and t.name not in ("metadata_refreshed", "legacy_event")
+    if "agent_id" in t.columns and t.name != "legacy_event"
 )
 """The kinds that a fold reads."""
 

@@ -69,6 +69,10 @@ class Filter(msgspec.Struct, frozen=True, gc=False):
     superseded: bool = False
 
 
+NEWEST = After()
+EVERYTHING = Filter()
+
+
 class Page(msgspec.Struct, frozen=True, gc=False):
     """A page of one agent's feedback. `agent_id` is None where there is no such agent."""
 
@@ -153,10 +157,10 @@ OF_AGENT_BY_CLIENT: LiteralString = f"""
 async def of_agent(
     conn: Conn,
     key: KeyArgs,
-    wanted: Filter = Filter(),
+    wanted: Filter = EVERYTHING,
     *,
     upto_block: int = NOW,
-    after: After = After(),
+    after: After = NEWEST,
     limit: int,
     uri_cut_bytes: int,
 ) -> Page | None:
@@ -281,7 +285,7 @@ async def across(
     *,
     chain_id: int | None = None,
     upto_blocks: Mapping[int, int] | None = None,
-    after: After = After(),
+    after: After = NEWEST,
     limit: int,
     uri_cut_bytes: int,
 ) -> Across:

@@ -65,18 +65,7 @@ async def stored_hash(conn: Conn, chain_id: int) -> str:
     Raises:
         ChainNotFound: this index has no such chain.
     """
-    async with transaction(conn, "repeatable_read") as tx:
-        block = await _head(tx, chain_id, None)
-        digests = await _fact_digests(tx, chain_id, block)
-        section = Section("unattached")
-        section.add([row async for row in _rows(tx, UNATTACHED, chain_id, block)])
-        digests["unattached"] = section.digest()
-        for name, query in STATE.items():
-            section = Section(name)
-            async for row in _rows(tx, query, chain_id):
-                section.add((row,))
-            digests[name] = section.digest()
-    return state_hash(digests)
+    return state_hash(await stored_digests(conn, chain_id))
 
 
 async def folded_hash(conn: Conn, chain_id: int, *, at: int | None = None) -> str:
@@ -88,6 +77,29 @@ async def folded_hash(conn: Conn, chain_id: int, *, at: int | None = None) -> st
         ChainNotFound: this index has no such chain.
         BlockBeyondHead: `at` has not been indexed yet.
     """
+    return state_hash(await folded_digests(conn, chain_id, at=at))
+
+
+async def stored_digests(conn: Conn, chain_id: int) -> dict[str, bytes]:
+    """The digest of every section as stored."""
+    async with transaction(conn, "repeatable_read") as tx:
+        block = await _head(tx, chain_id, None)
+        digests = await _fact_digests(tx, chain_id, block)
+        section = Section("unattached")
+        section.add([row async for row in _rows(tx, UNATTACHED, chain_id, block)])
+        digests["unattached"] = section.digest()
+        for name, query in STATE.items():
+            section = Section(name)
+            async for row in _rows(tx, query, chain_id):
+                section.add((row,))
+            digests[name] = section.digest()
+    return digests
+
+
+async def folded_digests(
+    conn: Conn, chain_id: int, *, at: int | None = None
+) -> dict[str, bytes]:
+    """The digest of every section as the facts up to `at` give it."""
     async with transaction(conn, "repeatable_read") as tx:
         block = await _head(tx, chain_id, at)
         digests = await _fact_digests(tx, chain_id, block)
@@ -104,7 +116,7 @@ async def folded_hash(conn: Conn, chain_id: int, *, at: int | None = None) -> st
         )
         digests["unattached"] = section.digest()
         digests |= {name: section.digest() for name, section in sections.items()}
-    return state_hash(digests)
+    return digests
 
 
 async def folds(tx: Tx, chain_id: int, *, upto_block: int) -> AsyncIterator[Fold]:
@@ -114,11 +126,16 @@ async def folds(tx: Tx, chain_id: int, *, upto_block: int) -> AsyncIterator[Fold
 
 
 async def slices(tx: Conn, chain_id: int, *, upto_block: int) -> AsyncIterator[list[int]]:
-    """Every agent id that a folded fact names, ascending, in lists of about SLICE_FACTS facts."""
+    """Every agent id that a folded fact or a state row names, ascending, in lists of about
+    SLICE_FACTS facts."""
     union = " UNION ALL ".join(
         f"SELECT agent_id, count(*) AS n FROM {table.name}"
         " WHERE chain_id = $1 AND block_number <= $2 GROUP BY agent_id"
         for table in facts.FOLDED_TABLES
+    )
+    union += "".join(
+        f" UNION ALL SELECT agent_id, 0 FROM {name} WHERE chain_id = $1"
+        for name in ("agent", "agent_stats")
     )
     part: list[int] = []
     weight = 0

@@ -178,9 +178,13 @@ UNION ALL
 """
 NEWEST_FIRST: LiteralString = (
     OLDEST_FIRST.replace("f.log_index) > ($4", "f.log_index) < ($4")
-    .replace("ORDER BY f.block_number, f.log_index", "ORDER BY f.block_number DESC, f.log_index DESC")
+    .replace(
+        "ORDER BY f.block_number, f.log_index", "ORDER BY f.block_number DESC, f.log_index DESC"
+    )
     .replace("ORDER BY block_number, log_index", "ORDER BY block_number DESC, log_index DESC")
-    .replace("ORDER BY p.block_number, p.log_index", "ORDER BY p.block_number DESC, p.log_index DESC")
+    .replace(
+        "ORDER BY p.block_number, p.log_index", "ORDER BY p.block_number DESC, p.log_index DESC"
+    )
 )
 
 

@@ -7,13 +7,15 @@ A `Conn` runs single statements; a `Tx` means several succeed or fail together, 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import re
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias, TypeVar, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import asyncpg
 
@@ -183,6 +185,19 @@ async def transaction(conn: Conn, isolation: Isolation = "read_committed") -> As
         raise meaning from exc
 
 
+@contextmanager
+def naming_failures() -> Iterator[None]:
+    """For statements on a connection of one's own, outside `transaction`: the driver's failures
+    leave the block as `translate` names them."""
+    try:
+        yield
+    except _FAILURES as exc:
+        meaning = translate(exc)
+        if meaning is exc:
+            raise
+        raise meaning from exc
+
+
 async def retry_conflicts(
     work: Callable[[], Awaitable[T]], *, attempts: int = 5, base_seconds: float = 0.02
 ) -> T:
@@ -214,19 +229,23 @@ def database_place(dsn: str) -> str:
         BadSettings: not a URL that PostgreSQL's libraries take.
     """
     bad = "DATABASE_URL must look like postgresql://user:password@host:5432/database"
-    try:
-        parts = urlsplit(dsn)
-        port = parts.port
-    except ValueError:
-        # The exception's own text may quote the password.
-        raise BadSettings(f"{bad}: host or port cannot be read") from None
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise BadSettings(f"{bad}: it does not begin with postgresql://")
+    # Whatever is said here never quotes the URL: a part misread as host may be the password.
     if any(c.isspace() for c in dsn):
         raise BadSettings(f"{bad}: it contains white space")
-    if parts.fragment:
-        raise BadSettings(f"{bad}: write # as %23 and / as %2F in a password")
-    return f"{parts.hostname or 'localhost'}:{port or 5432}/{unquote(parts.path.lstrip('/'))}"
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        raise BadSettings(f"{bad}: it does not begin with postgresql://")
+    if "#" in dsn:
+        raise BadSettings(f"{bad}: write # as %23 (and / as %2F, @ as %40) in a password")
+    address, _, query = dsn.partition("://")[2].partition("?")
+    authority, _, database = address.partition("/")
+    hosts = authority.rpartition("@")[2] or dict(parse_qsl(query)).get("host", "localhost")
+    places = []
+    for host in hosts.split(","):
+        match = _HOST.fullmatch(host)
+        if match is None or int(match[2] or 5432) > 65535:
+            raise BadSettings(f"{bad}: host or port cannot be read")
+        places.append(f"{unquote(match[1])}:{match[2] or 5432}")
+    return f"{','.join(places)}/{unquote(database)}"
 
 
 def translate(exc: BaseException, place: str | None = None) -> BaseException:
@@ -256,15 +275,22 @@ def translate(exc: BaseException, place: str | None = None) -> BaseException:
         return StoreError("a lock was not to be had in time")
     if state in ("40001", "40P01"):
         return StoreError("the transaction was undone in favour of another")
-    if isinstance(exc, OSError):
+    if isinstance(exc, OSError | asyncpg.InternalClientError):
         return DatabaseUnavailable(f"the connection to the database{where} broke")
     if isinstance(exc, asyncpg.InterfaceError) and "clos" in str(exc):
         return DatabaseUnavailable(f"the connection to the database{where} is closed")
     return exc
 
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)  # TimeoutError is an OSError
-_CONNECT_FAILURES = (*_FAILURES, asyncpg.InternalClientError, ValueError)
+_HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]@]+)(?::(\d{1,5}))?")
+
+# TimeoutError is an OSError. The driver's InternalClientError is how a connection that is lost in the
+# middle of a COPY shows: the protocol is asked to go on from a state it was torn out of.
+_FAILURES = (
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    OSError,
+)
+_CONNECT_FAILURES = (*_FAILURES, ValueError)
 
 
 def _translate_connect(exc: BaseException, place: str) -> RenownError:
@@ -278,7 +304,9 @@ def _translate_connect(exc: BaseException, place: str) -> RenownError:
     if isinstance(exc, TimeoutError):
         return DatabaseUnavailable(f"no answer from the database at {place} in time")
     if isinstance(exc, OSError):
-        reason = (exc.strerror or type(exc).__name__).lower()
+        # asyncio's own words replace the system's, and repeat the address.
+        system = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
+        reason = (system or type(exc).__name__).lower()
         return DatabaseUnavailable(
             f"cannot reach the database at {place} ({reason}): is it running, is the address right?"
         )

@@ -84,6 +84,9 @@ class After(msgspec.Struct, frozen=True, gc=False):
     log_index: int = 0
 
 
+NEWEST = After()
+
+
 class Quarantine(msgspec.Struct, frozen=True, gc=False):
     """Quarantined logs, and the heads of the chains that were looked at."""
 
@@ -117,7 +120,7 @@ async def quarantine(
     chain_id: int | None = None,
     reason: str | None = None,
     contract: bytes | None = None,
-    after: After = After(),
+    after: After = NEWEST,
     limit: int,
     cut_bytes: int,
 ) -> Quarantine:

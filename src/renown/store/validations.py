@@ -41,6 +41,9 @@ class After(msgspec.Struct, frozen=True, gc=False):
     log_index: int = 0
 
 
+NEWEST = After()
+
+
 class Page(msgspec.Struct, frozen=True, gc=False):
     """A page of one agent's validations. `agent_id` is None where there is no such agent."""
 
@@ -93,7 +96,7 @@ async def of_agent(
     key: KeyArgs,
     *,
     upto_block: int = NOW,
-    after: After = After(),
+    after: After = NEWEST,
     limit: int,
     cut_bytes: int,
 ) -> Page | None:

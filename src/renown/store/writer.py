@@ -15,13 +15,13 @@ from typing import LiteralString
 import msgspec
 
 from renown.derive.fold import Fold
-from renown.errors import LeaseLost, WrongChain
+from renown.errors import ChainNotFound, LeaseLost, WrongChain
 from renown.spec.deployments import Deployment
 from renown.spec.events import Fact, Quarantined
 from renown.store import facts as fact_tables
 from renown.store import refold, retract, state, subjects
 from renown.store.known import KnownAgents
-from renown.store.pool import Conn, Tx, transaction
+from renown.store.pool import Conn, Tx, naming_failures, transaction
 from renown.types import BlockRef
 
 
@@ -127,11 +127,14 @@ class Writer:
         known.add(fold.minted)
         return fold
 
-    async def retract(self, to: BlockRef | None, to_number: int) -> int:
+    async def retract(
+        self, to: BlockRef | None, to_number: int, *, even_final: bool = False
+    ) -> int:
         """Drop every block above `to_number` and fold again what they touched. Returns facts dropped.
 
         Args:
             to: the block that is now the last; None when its header is not at hand.
+            even_final: an operator said so; what was final above `to_number` is so no more.
         """
         self._known = None
         async with transaction(self._conn) as tx:
@@ -149,6 +152,11 @@ class Writer:
                 position=position,
                 events=self.checkpoint.events - taken.fact_count,
             )
+            if even_final:
+                moved = msgspec.structs.replace(
+                    moved, final_block=min(moved.final_block, to_number)
+                )
+                await tx.execute(UNFINAL, self._chain_id, to_number)
             await self._move(tx, moved, _time(to.time_seconds) if to else None)
             await tx.execute(
                 OUTBOX, self._chain_id, position, "retract", to_number + 1,
@@ -200,10 +208,11 @@ class Writer:
         events_per_second: float | None = None,
     ) -> None:
         """Say how the chain stands, outside any commit. Raises LeaseLost."""
-        fence = await self._conn.fetchval(
-            REPORT, self._chain_id, self._fence, head, final, safe, phase, problem,
-            events_per_second,
-        )
+        with naming_failures():
+            fence = await self._conn.fetchval(
+                REPORT, self._chain_id, self._fence, head, final, safe, phase, problem,
+                events_per_second,
+            )
         if fence is None:
             raise self._lost()
         self.checkpoint = msgspec.structs.replace(
@@ -215,14 +224,14 @@ class Writer:
 
     async def prune_blocks(self, below: int) -> None:
         """Forget the final blocks under `below` that have no facts: no answer can need them."""
-        await self._conn.execute(PRUNE, self._chain_id, below)
+        with naming_failures():
+            await self._conn.execute(PRUNE, self._chain_id, below)
 
     async def held_blocks(self, from_number: int) -> list[BlockRef]:
         """The stored blocks at or above `from_number`, ascending."""
-        return [
-            BlockRef(row[0], row[1], row[2], int(row[3].timestamp()))
-            for row in await self._conn.fetch(HELD, self._chain_id, from_number)
-        ]
+        with naming_failures():
+            rows = await self._conn.fetch(HELD, self._chain_id, from_number)
+        return [BlockRef(row[0], row[1], row[2], int(row[3].timestamp())) for row in rows]
 
     async def close(self) -> None:
         """Give the lease back and close the connection."""
@@ -245,12 +254,14 @@ class Writer:
             range(first >> fact_tables.PARTITION_BITS, (last >> fact_tables.PARTITION_BITS) + 1)
         )
         if not slots <= self._partitions:
-            await fact_tables.ensure_partitions(self._conn, self._chain_id, first, last)
+            with naming_failures():
+                await fact_tables.ensure_partitions(self._conn, self._chain_id, first, last)
             self._partitions |= slots
 
     async def _load_known(self) -> KnownAgents:
         if self._known is None:
-            self._known = await KnownAgents.load(self._conn, self._chain_id)
+            with naming_failures():
+                self._known = await KnownAgents.load(self._conn, self._chain_id)
         return self._known
 
     def _lost(self) -> LeaseLost:
@@ -280,6 +291,17 @@ async def acquire(
         LeaseLost: another process writes this chain.
         WrongChain: the index holds another chain of the same id.
     """
+    with naming_failures():
+        return await _acquire(conn, deployment, start_block, genesis_hash, name)
+
+
+async def _acquire(
+    conn: Conn,
+    deployment: Deployment,
+    start_block: int,
+    genesis_hash: bytes | None,
+    name: str,
+) -> Writer:
     chain_id = deployment.chain_id
     if not await conn.fetchval(LOCK, chain_id):
         holder = await conn.fetchval("SELECT writer FROM checkpoint WHERE chain_id = $1", chain_id)
@@ -308,11 +330,28 @@ async def acquire(
     return Writer(conn, deployment, fence, Checkpoint(*values))
 
 
+async def reopen(conn: Conn, deployment: Deployment, *, name: str) -> Writer:
+    """Take the lease of a chain that is indexed already, for work that needs no node.
+
+    Raises:
+        ChainNotFound: this index has no such chain.
+        LeaseLost: another process writes this chain.
+    """
+    with naming_failures():
+        start = await conn.fetchval(START, deployment.chain_id)
+    if start is None:
+        raise ChainNotFound(
+            f"this index has no chain {deployment.slug}", chain_id=deployment.chain_id
+        )
+    return await acquire(conn, deployment, start_block=start, genesis_hash=None, name=name)
+
+
 def _time(seconds: int) -> datetime:
     """Block time for PostgreSQL. Foreign numbers beyond year 9999 are pinned there."""
     return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
 
 
+START: LiteralString = "SELECT start_block FROM chain WHERE chain_id = $1"
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
 ADD_CHAIN: LiteralString = """
 INSERT INTO chain AS c (chain_id, slug, name, testnet, identity, reputation, validations, explorer,
@@ -347,6 +386,9 @@ UPDATE checkpoint
        phase = $6, problem = $7, events_per_second = $8, updated_at = now()
  WHERE chain_id = $1 AND fence = $2
 RETURNING fence
+"""
+UNFINAL: LiteralString = """
+UPDATE checkpoint SET final_block = least(final_block, $2) WHERE chain_id = $1
 """
 OUTBOX: LiteralString = """
 INSERT INTO outbox (chain_id, position, kind, from_block, to_block, block_hash, fact_count, retracted)

@@ -46,9 +46,10 @@ def ephemeral_postgres(
         path, bin_dir=bin_dir, settings=settings, initdb_options=("--wal-segsize=1", "--no-sync")
     )
     try:
-        with server:
-            yield server
+        server.start()
+        yield server
     finally:
+        server.stop(at_once=True)
         shutil.rmtree(path, ignore_errors=True)
 
 

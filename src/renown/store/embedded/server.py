@@ -145,12 +145,16 @@ class EmbeddedPostgres:
             raise
         return self.dsn()
 
-    def stop(self) -> None:
-        """Stop the server in order; open transactions are rolled back. No-op when not started."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server; open transactions are rolled back. No-op when not started.
+
+        In order, so that the next start needs no recovery, unless `at_once`.
+        """
         if not self._folder.locked:
             return
+        kinds = (signal.SIGQUIT,) if at_once else (signal.SIGINT, signal.SIGQUIT)
         try:
-            for kind in (signal.SIGINT, signal.SIGQUIT):  # fast; then at once, with recovery later
+            for kind in kinds:
                 if self.is_running():
                     self._signal_and_wait(kind)
             if self.is_running():

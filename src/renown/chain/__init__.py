@@ -1,0 +1,1 @@
+"""Talk to nodes, and believe only what can be checked."""

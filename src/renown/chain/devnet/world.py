@@ -1,0 +1,77 @@
+"""Plan a small lively world from a seed. Pure: the same seed gives the same steps.
+
+The world is small but complete: whatever the registries can log it makes them log, and what readers
+of logs get wrong happens at least once.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from renown.chain.devnet import scenes
+from renown.chain.devnet.acts import Acts
+from renown.chain.devnet.cast import Cast
+from renown.chain.devnet.content import URI_FORMS
+from renown.chain.devnet.ledger import Ledger, Step
+
+DEFAULT_AGENTS = 60
+ROUNDS = 48
+"""Blocks of everyday life; the scenes are spread over them."""
+
+
+def plan_world(
+    seed: int,
+    *,
+    agents: int = DEFAULT_AGENTS,
+    feedback_per_agent: float = 7.0,
+    first_agent_id: int = 0,
+) -> tuple[Step, ...]:
+    """The steps that make the world of `seed`, in order, ending with a Block.
+
+    Every step succeeds on registries whose next agent id is `first_agent_id`. At the default size
+    they are some 850 transactions, 500 of them feedback, in 49 blocks.
+
+    Args:
+        agents: how many are registered in everyday life, the first of them once in every form of
+            `content.URI_FORMS`; the scenes add about 15 of their own.
+        feedback_per_agent: how much everyday feedback there is for each of them.
+    """
+    rng = Random(f"renown devnet {seed} {first_agent_id}")
+    cast, ledger = Cast(seed, first_agent_id), Ledger(first_agent_id=first_agent_id)
+    acts = Acts(rng, cast, ledger, forms=tuple(URI_FORMS.values()))
+    everyday = _Rounds(agents, round(agents * feedback_per_agent))
+
+    scenes.opening(acts)
+    ledger.end_block()
+    waiting = list(scenes.SCENES)
+    rng.shuffle(waiting)
+    for number in range(ROUNDS):
+        for _ in range(everyday.registrations(number)):
+            acts.register()
+        for _ in range(everyday.feedback(number)):
+            acts.give_feedback()
+        for act in rng.choices(acts.others, k=rng.randint(2, 6)):
+            act()
+        while number > 1 and len(waiting) > len(scenes.SCENES) * (ROUNDS - number - 1) // ROUNDS:
+            waiting.pop()(acts)
+        ledger.end_block()
+    return ledger.take_steps()
+
+
+class _Rounds:
+    """Shares the everyday acts out over the rounds: agents early, feedback throughout."""
+
+    def __init__(self, agents: int, feedback: int) -> None:
+        self._agents = agents
+        self._feedback = feedback
+
+    def registrations(self, number: int) -> int:
+        rounds = ROUNDS // 2
+        return _share(self._agents, rounds, number) if number < rounds else 0
+
+    def feedback(self, number: int) -> int:
+        return _share(self._feedback, ROUNDS, number)
+
+
+def _share(total: int, rounds: int, number: int) -> int:
+    return total * (number + 1) // rounds - total * number // rounds

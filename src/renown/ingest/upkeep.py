@@ -1,0 +1,88 @@
+"""What an installation does beside following: counts refreshed, the outbox trimmed, coverage checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import LiteralString
+
+import structlog
+
+from renown.chain.source import ChainSource
+from renown.errors import RenownError
+from renown.ingest import coverage
+from renown.ingest.supervise import Job
+from renown.store.pool import Conn
+
+log = structlog.get_logger()
+
+REFRESH_SECONDS = 60.0
+COVERAGE_SECONDS = 3_600.0
+RETRY_SECONDS = 60.0
+OUTBOX_DAYS = 30
+
+REFRESH: LiteralString = "REFRESH MATERIALIZED VIEW CONCURRENTLY network"
+TRIM_OUTBOX: LiteralString = """
+DELETE FROM outbox o
+ WHERE written_at < now() - make_interval(days => $1)
+   AND position < (SELECT position FROM checkpoint k WHERE k.chain_id = o.chain_id)
+"""
+CAUGHT_UP: LiteralString = "SELECT phase = 'follow' FROM checkpoint WHERE chain_id = $1"
+
+
+async def refresh_for_ever(
+    connect: Callable[[], Awaitable[Conn]], *, period_seconds: float = REFRESH_SECONDS
+) -> None:
+    """Keep the network's counts fresh and the outbox within its days, until cancelled."""
+    while True:
+        try:
+            conn = await connect()
+            try:
+                await conn.execute(REFRESH)
+                await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
+            finally:
+                await conn.close(timeout=5)
+        except (RenownError, OSError) as exc:
+            log.warning("upkeep_failed", reason=str(exc))
+        await asyncio.sleep(period_seconds)
+
+
+async def check_for_ever(
+    connect: Callable[[], Awaitable[Conn]],
+    jobs: Sequence[Job],
+    *,
+    period_seconds: float = COVERAGE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
+) -> None:
+    """Check each chain's coverage once it has caught up, and again every period, until cancelled."""
+    round_number = 0
+    while True:
+        outcomes = [await _check(connect, job, round_number) for job in jobs]
+        round_number += 1
+        settled = all(state in ("proven", "single-source") for state in outcomes)
+        await asyncio.sleep(period_seconds if settled else retry_seconds)
+
+
+async def _check(
+    connect: Callable[[], Awaitable[Conn]], job: Job, round_number: int
+) -> str | None:
+    deployment = job.deployment
+    try:
+        conn = await connect()
+        try:
+            if not await conn.fetchval(CAUGHT_UP, deployment.chain_id):
+                return None
+            async with ChainSource(
+                deployment, job.urls, contracts=deployment.contracts, seed=job.seed
+            ) as source:
+                outcome = await coverage.check(
+                    source, conn, deployment, seed=job.seed + round_number
+                )
+        finally:
+            await conn.close(timeout=5)
+    except (RenownError, OSError) as exc:
+        log.warning("coverage_unknown", chain=deployment.slug, reason=str(exc))
+        return None
+    say = log.error if outcome.state == "gap" else log.info
+    say("coverage_checked", chain=deployment.slug, state=outcome.state, findings=outcome.findings)
+    return outcome.state

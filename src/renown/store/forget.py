@@ -1,0 +1,50 @@
+"""Dropping one chain from an index: all that stands under its id."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from renown.store.pool import Conn, transaction
+
+PARTITIONS: LiteralString = """
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+ WHERE c.relname ~ ('_c' || $1::bigint || '_p[0-9]+$') AND c.relkind = 'r'
+"""
+ROWS: tuple[LiteralString, ...] = (
+    "DELETE FROM quarantine WHERE chain_id = $1",
+    "DELETE FROM unattached WHERE chain_id = $1",
+    "DELETE FROM validation WHERE chain_id = $1",
+    "DELETE FROM agent_tag_stats WHERE chain_id = $1",
+    "DELETE FROM agent_stats WHERE chain_id = $1",
+    "DELETE FROM feedback_mark WHERE chain_id = $1",
+    "DELETE FROM agent_ownership WHERE chain_id = $1",
+    "DELETE FROM agent_metadata WHERE chain_id = $1",
+    "DELETE FROM agent WHERE chain_id = $1",
+    "DELETE FROM outbox WHERE chain_id = $1",
+    "DELETE FROM block WHERE chain_id = $1",
+    "DELETE FROM coverage WHERE chain_id = $1",
+    "DELETE FROM checkpoint WHERE chain_id = $1",
+    "DELETE FROM chain WHERE chain_id = $1",
+)
+COUNTS: LiteralString = """
+SELECT k.events, k.block_number, (SELECT count(*) FROM agent a WHERE a.chain_id = $1),
+       (SELECT count(*) FROM quarantine q WHERE q.chain_id = $1)
+  FROM checkpoint k WHERE k.chain_id = $1
+"""
+
+
+async def counts(conn: Conn, chain_id: int) -> dict[str, int] | None:
+    """What `forget` would drop; None when the index has no such chain."""
+    row = await conn.fetchrow(COUNTS, chain_id)
+    if row is None:
+        return None
+    return dict(zip(("events", "block_number", "agents", "quarantined"), row, strict=True))
+
+
+async def forget(conn: Conn, chain_id: int) -> None:
+    """Drop a chain in one transaction. The caller holds the chain's lease, or knows nobody does."""
+    async with transaction(conn) as tx:
+        for row in await tx.fetch(PARTITIONS, chain_id):
+            await tx.execute(f'DROP TABLE "{row[0]}"')
+        for statement in ROWS:
+            await tx.execute(statement, chain_id)

@@ -1,0 +1,1 @@
+"""Model counterparts for tests: a chain, and nodes that serve it well or badly."""
