@@ -43,7 +43,7 @@ class Activity:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._accounts = [sha256(b"account %d" % n).digest()[:20] for n in range(8)]
+        self._accounts = [sha256(b"account %d" % n).digest()[:20] for n in range(5)]
         self._next_agent = 0
         self._indexes: dict[tuple[int, bytes], int] = {}
         self._requests: list[tuple[int, bytes, bytes]] = []
@@ -73,7 +73,7 @@ class Activity:
         agent = r.randrange(self._next_agent) if self._next_agent else 0
         who, other = r.choice(self._accounts), r.choice(self._accounts)
         roll = r.random()
-        if self._next_agent < 3 or roll < 0.15:
+        if self._next_agent < 3 or roll < (0.15 if self._next_agent < 8 else 0.03):
             agent, self._next_agent = self._next_agent, self._next_agent + 1
             uri = r.choice((b"", b"https://a.example/x", b"ipfs://c", b"\xff\x00"))
             wallet = (MetadataSet, identity, agent, KEYS[0], keccak(KEYS[0]), who)

@@ -1,11 +1,10 @@
 """Fixtures everyone shares: one PostgreSQL per session, a migrated database per module.
 
 `database_url` is the URL of a clone of the migrated template, `pool` and `conn` open it, and `tx`
-is a transaction that is never committed. `empty_database_url` has no schema. Set
-RENOWN_TEST_PG_BIN to the folder of another PostgreSQL's programs to run on that version.
+is a transaction that is never committed. `empty_database_url` has no schema.
 
-A test that needs a program which may be missing calls `skip_unless`; the last line of a run counts
-passed, failed and skipped tests.
+What may be missing on a machine is asked for through `tests.needs`. The last line of a run counts
+passed, failed and skipped tests; the lines before it say why tests were skipped.
 """
 
 from __future__ import annotations
@@ -14,53 +13,41 @@ import asyncio
 import itertools
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
+from renown.settings import describe
 from renown.store.embedded import EmbeddedPostgres, ephemeral_postgres
 from renown.store.migrate import migrate
 from renown.store.pool import Conn, Pool, Tx, connect, connect_pool
+from tests.needs import OTHER_POSTGRES, need_program, skip_unless
 
-STRICT = os.environ.get("RENOWN_STRICT") == "1"
+__all__ = ["need_program", "skip_unless"]
+
+NewDatabase: TypeAlias = Callable[[str], str]
+
 TEMPLATE = "renown_template"
 
 _numbers = itertools.count(1)
 
-
-def skip_unless(found: object, tool: str, install_hint: str) -> None:
-    """Skip the running test when `found` is false, saying how to get `tool`; fail when strict."""
-    if found:
-        return
-    reason = f"{tool} is missing: {install_hint}"
-    if STRICT:
-        pytest.fail(f"{reason} (skips are failures with RENOWN_STRICT=1)", pytrace=False)
-    pytest.skip(reason)
-
-
-def need_program(name: str, install_hint: str) -> Path:
-    """Path of a program; where it is missing, `skip_unless`."""
-    path = shutil.which(name)
-    skip_unless(path, name, install_hint)
-    assert path is not None
-    return Path(path)
+# The same examples in every run; `--hypothesis-profile=long` looks for new ones.
+hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis_settings.register_profile("long", max_examples=2_000, deadline=None)
+hypothesis_settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     """Tests see none of the caller's settings, so that none can reach a real database or node."""
-    patch = pytest.MonkeyPatch()
-    for name in list(os.environ):
-        if name in OPERATOR_VARIABLES or (name.startswith("RENOWN_") and name not in OUR_VARIABLES):
+    with pytest.MonkeyPatch.context() as patch:
+        for name in {*os.environ} & {row.variable for row in describe()}:
             patch.delenv(name)
-    yield
-    patch.undo()
-
-
-OUR_VARIABLES = {"RENOWN_STRICT", "RENOWN_TEST_PG_BIN"}
-OPERATOR_VARIABLES = {"DATABASE_URL", "DATABASE_DIRECT_URL", "REDIS_URL", "RPC_URL", "CHAIN"}
+        yield
 
 
 # PostgreSQL --------------------------------------------------------------------------------------
@@ -69,8 +56,8 @@ OPERATOR_VARIABLES = {"DATABASE_URL", "DATABASE_DIRECT_URL", "REDIS_URL", "RPC_U
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The session's server: fast, and gone afterwards."""
-    chosen = os.environ.get("RENOWN_TEST_PG_BIN")
-    with ephemeral_postgres(bin_dir=Path(chosen) if chosen else None) as server:
+    bin_dir = Path(OTHER_POSTGRES) if OTHER_POSTGRES else None
+    with ephemeral_postgres(bin_dir=bin_dir, in_memory=True) as server:
         yield server
 
 
@@ -78,50 +65,63 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 def template(postgres: EmbeddedPostgres) -> str:
     """Name of a migrated database, to be cloned."""
 
-    async def make() -> None:
-        admin = await connect(postgres.dsn())
-        await admin.execute(f"CREATE DATABASE {TEMPLATE}")
-        await admin.close()
-        await migrate(postgres.dsn(TEMPLATE))
-
-    asyncio.run(make())
+    asyncio.run(_as_admin(postgres, f"CREATE DATABASE {TEMPLATE}"))
+    asyncio.run(migrate(postgres.dsn(TEMPLATE)))
     return TEMPLATE
 
 
-@pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> Callable[[str], str]:
-    """`new_database(template)` makes a database and returns its URL. All go with the server."""
+@contextmanager
+def _dropped(postgres: EmbeddedPostgres, url: str) -> Iterator[str]:
+    """`url`, and at the end its database is dropped, whoever is still connected."""
+    yield url
+    name = url.rpartition("/")[2]
+    asyncio.run(_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
 
-    def clone(source: str) -> str:
-        name = f"test_{next(_numbers)}"
 
-        async def run() -> None:
-            admin = await connect(postgres.dsn())
-            await admin.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
-            await admin.close()
-
-        asyncio.run(run())
-        return postgres.dsn(name)
-
-    return clone
+async def _as_admin(postgres: EmbeddedPostgres, statement: str) -> None:
+    admin = await connect(postgres.dsn())
+    await admin.execute(statement)
+    await admin.close()
 
 
 @pytest.fixture(scope="module")
-def database_url(new_database: Callable[[str], str], template: str) -> str:
+def database_url(
+    postgres: EmbeddedPostgres, new_database: NewDatabase, template: str
+) -> Iterator[str]:
     """URL of a migrated database that the tests of one module share."""
-    return new_database(template)
+    with _dropped(postgres, new_database(template)) as url:
+        yield url
 
 
 @pytest.fixture
-def fresh_database_url(new_database: Callable[[str], str], template: str) -> str:
+def fresh_database_url(
+    postgres: EmbeddedPostgres, new_database: NewDatabase, template: str
+) -> Iterator[str]:
     """URL of a migrated database for one test, which may commit."""
-    return new_database(template)
+    with _dropped(postgres, new_database(template)) as url:
+        yield url
 
 
 @pytest.fixture
-def empty_database_url(new_database: Callable[[str], str]) -> str:
+def empty_database_url(postgres: EmbeddedPostgres, new_database: NewDatabase) -> Iterator[str]:
     """URL of a database without any schema, for one test."""
-    return new_database("template0")
+    with _dropped(postgres, new_database("template0")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
+    """`new_database(template)` makes one more database and returns its URL; all go with the server.
+
+    Blocking, and not inside a running loop: from an async test call it in a thread.
+    """
+
+    def clone(source: str) -> str:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {source}"))
+        return postgres.dsn(name)
+
+    return clone
 
 
 @pytest.fixture

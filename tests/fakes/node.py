@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from renown.chain.rpc import Answer, Refusal, host_of
+from renown.chain.rpc import Refusal
+from renown.chain.transport import Answer, host_of
 from renown.errors import RangeTooWide
 from tests.fakes.chain import FakeBlock, FakeChain
 from tests.fakes.faults import LIES, Chaos, Fault, Planned, RangeLimit

@@ -18,7 +18,13 @@ IDENTITY = "0x" + DEVNET.identity.hex()
 REPUTATION = "0x" + DEVNET.reputation.hex()
 NEW_FEEDBACK = "0x6a4a61743519c9d648a14e6493f47dbe3ff1aa29e7785c96c8326a205e58febc"
 
-QUICK = Patience(attempts=12, backoff_seconds=0.0005, backoff_cap_seconds=0.004, deadline_seconds=2)
+QUICK = Patience(
+    attempts=12,
+    backoff_seconds=0.0005,
+    backoff_cap_seconds=0.004,
+    deadline_seconds=2,
+    slowest_rate=1_000,
+)
 """Retries that cost a test milliseconds."""
 
 EVERYTHING = Sampling(

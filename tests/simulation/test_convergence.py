@@ -5,29 +5,33 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import pytest
+from asyncpg import PostgresError
 
-from renown.store import facts
+from renown.errors import RenownError
+from renown.store import facts, refold, retract, state
 from renown.store.pool import connect
 from tests.activity import DEVNET
 from tests.simulation.world import World, clean_sync, simulate
 
+RETRACTIONS: list[int] = []
 SEEDS = int(os.environ.get("RENOWN_SIMULATION_SEEDS", "20"))
 
 
 @pytest.fixture(scope="module")
-def prepared(new_database: Callable[[str], str], template: str) -> str:
+def prepared(database_url: str) -> str:
     """Name of a template that has the devnet's partitions already."""
-    url = new_database(template)
 
     async def prepare() -> None:
-        conn = await connect(url)
+        conn = await connect(database_url)
         await facts.ensure_partitions(conn, DEVNET.chain_id, 0, 0)
         await conn.close()
 
     asyncio.run(prepare())
-    return url.rpartition("/")[2].partition("?")[0]
+    return database_url.rpartition("/")[2].partition("?")[0]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -39,4 +43,48 @@ async def test_indexer__reorgs_lies_and_deaths__ends_as_a_clean_sync(
     troubled = await simulate(world, await asyncio.to_thread(new_database, prepared))
     clean = await clean_sync(world, await asyncio.to_thread(new_database, prepared))
 
+    RETRACTIONS.append(world.retractions)
     assert troubled == clean
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [(state, "write_marks"), (state, "add_stats"), (refold, "identities"), (retract, "_discount")],
+    ids=lambda part: getattr(part, "__name__", part),
+)
+async def test_simulation__with_the_reorg_code_broken__notices(
+    new_database: Callable[[str], str],
+    prepared: str,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    function: str,
+) -> None:
+    """Each part of undoing a reorg is left out in turn; a handful of seeds must tell."""
+    whole = retract.drop_above
+
+    async def without_a_part(*args: Any, **named: Any) -> Any:
+        async def nothing(*_args: Any, **_named: Any) -> set[int]:
+            return set()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, function, nothing)
+            return await whole(*args, **named)
+
+    monkeypatch.setattr(retract, "drop_above", without_a_part)
+    for seed in range(12):
+        world = World(seed)
+        url = await asyncio.to_thread(new_database, prepared)
+        try:
+            troubled = await simulate(world, url)
+        except (AssertionError, PostgresError, RenownError):
+            return
+        if troubled != await clean_sync(world, await asyncio.to_thread(new_database, prepared)):
+            return
+    pytest.fail(f"nobody missed {function}")
+
+
+def test_simulation__over_its_seeds__undid_reorgs_in_most() -> None:
+    """A simulation in which nothing happens would prove nothing."""
+    print(f"simulation: {len(RETRACTIONS)} seeds, {sum(RETRACTIONS)} retractions")
+    assert len(RETRACTIONS) == SEEDS
+    assert sum(n > 0 for n in RETRACTIONS) > SEEDS / 2

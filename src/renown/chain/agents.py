@@ -21,8 +21,9 @@ async def highest_agent_id(member: Member, registry: bytes, at_block: int) -> in
     searched: powers of two first, then sixteen probes a round.
 
     Raises:
-        NodeInconsistent: an answer that is neither an owner nor `ERC721NonexistentToken`, or a
-            higher id that exists where a lower one does not.
+        CallReverted: with another error than `ERC721NonexistentToken`, or none: the contract is
+            still the placeholder, or the node keeps the data to itself.
+        NodeInconsistent: a higher id exists where a lower one does not.
     """
     powers = [0, *(1 << bit for bit in range(_HIGHEST_BIT))]
     known = await _exist(member, registry, powers, at_block)
@@ -58,11 +59,6 @@ def _exists(item: bytes | NodeError) -> bool:
         if len(item) != 32:
             raise NodeInconsistent("ownerOf did not answer with an address")
         return True
-    if isinstance(item, CallReverted):
-        if item.selector == NONEXISTENT_TOKEN:
-            return False
-        raise NodeInconsistent(
-            "ownerOf reverted with another error than ERC721NonexistentToken",
-            revert_data="0x" + item.revert_data[:68].hex(),
-        )
+    if isinstance(item, CallReverted) and item.selector == NONEXISTENT_TOKEN:
+        return False
     raise item

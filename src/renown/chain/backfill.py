@@ -23,18 +23,23 @@ class ByteBudget:
     def __init__(self, limit_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
+        self.usual_part_bytes = 256 * 1024  # what a part not yet read is taken to need
         self._changed = asyncio.Condition()
 
-    async def room(self, first_in_line: Callable[[], bool]) -> None:
-        """Wait until there is room, or until it is our turn anyway."""
+    async def room(self, first_in_line: Callable[[], bool]) -> int:
+        """Wait for room, or until it is our turn anyway; returns the bytes set aside."""
+        expected = self.usual_part_bytes
         async with self._changed:
             await self._changed.wait_for(
-                lambda: self.used_bytes < self.limit_bytes or first_in_line()
+                lambda: self.used_bytes + expected <= self.limit_bytes or first_in_line()
             )
+            self.used_bytes += expected
+        return expected
 
-    def take(self, size_bytes: int) -> None:
-        """`size_bytes` more are held."""
-        self.used_bytes += size_bytes
+    def settle(self, expected_bytes: int, size_bytes: int) -> None:
+        """What was set aside turned out to be `size_bytes`."""
+        self.used_bytes += size_bytes - expected_bytes
+        self.usual_part_bytes = (3 * self.usual_part_bytes + size_bytes) // 4
 
     async def give_back(self, size_bytes: int) -> None:
         """`size_bytes` were taken away, or the line has moved."""
@@ -104,10 +109,18 @@ async def _run(span: _Span, read: NextPart, budget: ByteBudget) -> None:
     try:
         cursor = span.first
         while cursor <= span.last:
-            await budget.room(lambda: span.at_front)
-            part = await read(cursor, span.last)
-            budget.take(part.size_bytes)
-            await span.parts.put(part)
+            expected = await budget.room(lambda: span.at_front)
+            try:
+                part = await read(cursor, span.last)
+            except BaseException:
+                await budget.give_back(expected)
+                raise
+            budget.settle(expected, part.size_bytes)
+            try:
+                await span.parts.put(part)
+            except asyncio.CancelledError:
+                await budget.give_back(part.size_bytes)
+                raise
             cursor = part.last + 1
     finally:
         # A cancelled span has no reader, and must not wait for one.

@@ -12,11 +12,11 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-import msgspec
 import structlog
 
+from renown.chain.member import Member, NodeObserver, NodeStatus, Patience
 from renown.chain.pace import Pace
 from renown.chain.ranges import (
     BeyondHead as BeyondHeadVerdict,
@@ -38,84 +38,10 @@ from renown.errors import (
     WrongChain,
 )
 
+__all__ = ["Member", "NodeObserver", "NodePool", "NodeStatus", "Patience"]
+
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-class Patience(msgspec.Struct, frozen=True):
-    """How long and how often nodes are asked.
-
-    attempts              questions put before giving up, over all nodes
-    backoff_seconds       first parking time; doubles with every failure in a row
-    """
-
-    attempts: int = 12
-    backoff_seconds: float = 0.125
-    backoff_cap_seconds: float = 30.0
-    deadline_seconds: float = 30.0
-    chain_check_seconds: float = 3_600.0
-
-
-class NodeObserver(Protocol):
-    """Told about every question, for metrics. Must not block and must not raise."""
-
-    def node_asked(self, chain_id: int, host: str, what: str, outcome: str, seconds: float) -> None:
-        """`outcome` is ok, reverted, narrowed, behind, limited, refused, failed or inconsistent."""
-
-
-class NodeStatus(msgspec.Struct, frozen=True):
-    """One node's health, fit to show: named by host only.
-
-    state is ok, parked, wrong-chain or unchecked; head is the highest block it ever showed.
-    """
-
-    host: str
-    state: str
-    head: int | None
-    failures: int
-    contradictions: int
-    parked_seconds: float
-    latency_seconds: float | None
-    range_blocks: int
-    requests_per_second: float | None
-    requests: int
-    last_error: str | None
-
-
-class Member:
-    """One node among its peers: the endpoint, and what was learnt about it."""
-
-    def __init__(self, node: Node, sizer: RangeSizer) -> None:
-        self.node = node
-        self.sizer = sizer
-        self.pace = Pace()
-        self.head: int | None = None  # never decreases
-        self.failures = 0  # in a row
-        self.contradictions = 0
-        self.parked_until = 0.0
-        self.parked_in_doubt = False  # it answers, but contradicted itself or others
-        self.checked_at: float | None = None
-        self.wrong_chain = False
-        self.by_hash = True  # takes eth_getLogs with blockHash
-        self.in_flight = 0
-        self.latency_seconds: float | None = None
-        self.last_error: str | None = None
-        self.checking = asyncio.Lock()
-
-    @property
-    def host(self) -> str:
-        """The only name it is shown by."""
-        return self.node.host
-
-    @property
-    def operator(self) -> str:
-        """Who runs it, as far as its URL tells."""
-        return self.node.operator
-
-    def saw_head(self, number: int) -> None:
-        """The node showed block `number`."""
-        if self.head is None or number > self.head:
-            self.head = number
 
 
 class NodePool:
@@ -143,7 +69,11 @@ class NodePool:
             raise NoNodeLeft("no node is configured for this chain: set RPC_URL", chain_id=chain_id)
         self.chain_id = chain_id
         self.patience = patience or Patience()
-        self.members = [Member(n, RangeSizer(start_blocks=first_range_blocks)) for n in nodes]
+        slowest = self.patience.slowest_rate
+        self.members = [
+            Member(node, RangeSizer(start_blocks=first_range_blocks), Pace(slowest))
+            for node in nodes
+        ]
         self._random = random.Random(seed)
         self._observer = observer
         self._clock = clock

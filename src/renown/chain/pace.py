@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-_MIN_RATE, _MAX_RATE = 0.5, 500.0
+_MAX_RATE = 500.0
 _WINDOW_SECONDS = 5.0
 
 
@@ -15,9 +15,11 @@ class Pace:
     answer raises it a little, until the limit is gone again. Rates are requests per second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slowest: float = 0.5) -> None:
         self.rate: float | None = None
+        self._slowest = slowest
         self._free_at = 0.0
+        self._refused_at = 0.0
         self._asked: deque[float] = deque(maxlen=256)
 
     def reserve(self, now: float) -> float:
@@ -31,11 +33,14 @@ class Pace:
         return slot - now
 
     def refused(self, now: float) -> None:
-        """The node answered that we ask too much."""
+        """The node answered that we ask too much. What was in flight together counts once."""
+        if now - self._refused_at < 1.0 and self.rate is not None:
+            return
+        self._refused_at = now
         recent = sum(1 for at in self._asked if now - _WINDOW_SECONDS < at <= now)
-        asked = max(recent / _WINDOW_SECONDS, _MIN_RATE)
+        asked = recent / _WINDOW_SECONDS
         wanted = asked if self.rate is None else min(asked, self.rate)
-        self.rate = max(_MIN_RATE, wanted * 0.7)
+        self.rate = max(self._slowest, wanted * 0.7)
         self._free_at = max(self._free_at, now)
 
     def succeeded(self) -> None:

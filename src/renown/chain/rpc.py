@@ -11,20 +11,22 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Generic, TypeVar
 
-import aiohttp
 import msgspec
 
-from renown.errors import (
-    BadSettings,
-    NodeError,
-    NodeInconsistent,
-    NodeRefused,
-    NodeTimeout,
-    RangeTooWide,
+from renown.chain.refusals import CallReverted, Refusal
+from renown.chain.transport import (
+    Answer,
+    HttpTransport,
+    Transport,
+    host_of,
+    operator_of,
+    secrets_of,
 )
+from renown.errors import NodeError, NodeInconsistent, NodeTimeout, RangeTooWide
+
+__all__ = ["CallReverted", "Node", "Refusal", "Transport"]
 
 T = TypeVar("T")
 
@@ -36,120 +38,6 @@ _REVERT_CODES = (3, -32015)
 _NO_BATCH_CODES = (-32600, -32601, -32602)
 _ENCODE = msgspec.json.Encoder().encode
 _UNANSWERED: Any = object()
-
-
-class Refusal(NodeRefused):
-    """A chain node answered with an error."""
-
-    def __init__(
-        self,
-        detail: str,
-        /,
-        *,
-        code: int | None = None,
-        http_status: int = 200,
-        retry_after_seconds: float | None = None,
-        transient: bool = False,
-        **context: Any,
-    ) -> None:
-        super().__init__(detail, **context)
-        self.code = code
-        self.http_status = http_status
-        self.retry_after_seconds = retry_after_seconds
-        self.transient = transient  # the transport failed, not the request
-
-
-class CallReverted(NodeRefused):
-    """A contract call was reverted."""
-
-    retryable = False
-
-    def __init__(self, detail: str, /, *, revert_data: bytes, **context: Any) -> None:
-        super().__init__(detail, **context)
-        self.revert_data = revert_data
-
-    @property
-    def selector(self) -> bytes:
-        """First four bytes of the revert data; empty where the node gave none."""
-        return self.revert_data[:4]
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a transport brings back."""
-
-    status: int
-    body: bytes
-    retry_after: str | None = None
-
-
-class Transport(Protocol):
-    """Carries one request body to one node."""
-
-    async def post(self, body: bytes, *, max_bytes: int) -> Answer:
-        """The answer, whole. Raises NodeError for anything that is not an HTTP answer."""
-
-    async def close(self) -> None:
-        """Give back connections."""
-
-
-class HttpTransport:
-    """HTTP to one URL. Follows no redirect and no proxy variable: both could leak the key."""
-
-    def __init__(self, url: str, *, connections: int = 16) -> None:
-        self._url = url
-        self._host = host_of(url)
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
-
-    def __repr__(self) -> str:
-        return f"HttpTransport({self._host})"
-
-    async def post(self, body: bytes, *, max_bytes: int) -> Answer:
-        """One POST of `body`. Raises RangeTooWide past `max_bytes`, Refusal where HTTP fails."""
-        session = self._session
-        if session is None or session.closed:
-            session = self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=300),
-                headers={"Content-Type": "application/json", "Accept-Encoding": "gzip"},
-                read_bufsize=2**20,
-                trust_env=False,
-            )
-        failure: NodeError
-        try:
-            async with session.post(self._url, data=body, allow_redirects=False) as response:
-                answer = await self._read(response, max_bytes)
-                if answer is not None:
-                    return answer
-            failure = RangeTooWide(
-                f"{self._host} answered with more than {max_bytes} bytes", host=self._host
-            )
-        except (aiohttp.ClientError, OSError, ValueError, EOFError) as exc:
-            # aiohttp writes the whole URL into some of its messages: keep the type only.
-            failure = Refusal(
-                f"{self._host}: {type(exc).__name__}", transient=True, host=self._host
-            )
-        raise failure  # outside the handler, so that no context drags the URL along
-
-    @staticmethod
-    async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> Answer | None:
-        if (response.content_length or 0) > max_bytes:
-            response.close()
-            return None
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > max_bytes:
-                response.close()
-                return None
-            parts.append(part)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return Answer(response.status, body, response.headers.get("Retry-After"))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
 
 
 class _Fault(msgspec.Struct, gc=False):
@@ -167,8 +55,8 @@ class _Reply(msgspec.Struct, Generic[T]):
 class Node:
     """One endpoint of one chain.
 
-    Calls raise NodeRefused (`Refusal`, with the node's code), NodeTimeout, RangeTooWide (the
-    answer passed the size cap), NodeInconsistent (an answer of the wrong shape or to another
+    Calls raise NodeRefused (`Refusal`, with the node's code), NodeTimeout, RangeTooWide (logs past
+    the size cap), NodeInconsistent (an answer of the wrong shape or to another
     request) or CallReverted. Messages name the host only.
     """
 
@@ -185,7 +73,7 @@ class Node:
         self.operator = operator_of(url)
         self.batch_calls = max_batch_calls
         self.requests = 0
-        self._secrets = _secrets_of(url)
+        self._secrets = secrets_of(url)
         self._transport = transport or HttpTransport(url)
         self._deadline_seconds = deadline_seconds
         self._max_answer_bytes = max_answer_bytes
@@ -211,7 +99,12 @@ class Node:
         """One call; its result as `kind`. `deadline` is in seconds from now."""
         request_id = self._take_ids(1)
         body = _ENCODE(_request(request_id, method, params))
-        answer = await self._post(body, method, deadline, max_bytes)
+        try:
+            answer = await self._post(body, method, deadline, max_bytes)
+        except RangeTooWide as exc:
+            if method == "eth_getLogs":
+                raise
+            raise NodeInconsistent(exc.detail, host=self.host) from None  # nothing to narrow
         reply = self._decode(answer, method, kind, many=False)
         if answer.status != 200 and reply.error is None:
             raise self._http_refusal(answer, method)
@@ -390,42 +283,8 @@ class Node:
         return "".join(c if c.isprintable() else " " for c in text[:300])
 
 
-def host_of(url: str) -> str:
-    """The host of a node URL, with its port where one is written: all that may be shown.
-
-    Raises:
-        BadSettings: not an http or https URL. The message does not repeat it.
-    """
-    problem = "a node URL must be http:// or https:// with a host"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, None
-    if parts is None or parts.scheme not in ("http", "https") or not host:
-        raise BadSettings(problem)
-    name = f"[{host}]" if ":" in host else host
-    return name if port is None else f"{name}:{port}"
-
-
-def operator_of(url: str) -> str:
-    """Who runs a node, as far as its URL tells: the host. On this machine each port is one."""
-    host = urlsplit(url).hostname or ""
-    loopback = host in ("localhost", "::1") or host.startswith("127.")
-    return host_of(url) if loopback else host
-
-
 def _request(request_id: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-
-
-def _secrets_of(url: str) -> tuple[str, ...]:
-    """The parts of a URL that may be a key, longest first."""
-    parts = urlsplit(url)
-    found = {url, parts.query, parts.path.strip("/"), parts.username or "", parts.password or ""}
-    found.update(parts.path.split("/"))
-    found.update(piece for item in parts.query.split("&") for piece in item.split("="))
-    return tuple(sorted((s for s in found if len(s) >= 6), key=len, reverse=True))
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -224,6 +224,9 @@ class ChainSource:
         """The highest agent id of the identity registry at a block; None where it has none.
 
         Ids run from 0 without gaps, so `ownerOf` can be searched (ERC-8004 registries 2.0.0).
+
+        Raises:
+            CallReverted: the contract has no such `ownerOf` at that block.
         """
 
         async def question(member: Member) -> int | None:

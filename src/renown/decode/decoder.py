@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from binascii import a2b_hex
 from collections.abc import Callable, Collection, Iterable
 
 from msgspec.structs import replace
 
-from renown.decode import identity, legacy, proxy, reputation, validation, words
-from renown.decode.words import LOG_INDEXES, Topics, hex_bytes
+from renown.decode import identity, legacy, proxy, reputation, validation
+from renown.decode.words import LOG_INDEXES, Topics, hex_bytes, quantity, word_bytes
 from renown.errors import UndecodableLog
 from renown.spec import abi
 from renown.spec.events import Event, Quarantined
@@ -15,6 +16,8 @@ from renown.spec.logs import RawLog
 
 MAX_PAYLOAD_BYTES = 8 * 2**20
 """Data beyond this is quarantined, whole: no block's gas pays for it on a chain we follow."""
+
+_MAX_TEXT = 2 + 2 * MAX_PAYLOAD_BYTES
 
 Reader = Callable[[Topics, bytes, int, int, bytes, bytes], Event]
 
@@ -86,22 +89,29 @@ class Decoder:
                 results.append(self._decode_unusual(log))
                 continue
             try:
-                if log.transaction_hash != tx_text:
-                    tx = words.tx_hash(log.transaction_hash)
-                    tx_text = log.transaction_hash
-                if log.block_number != block_text:
-                    block = words.quantity(log.block_number)
-                    block_text = log.block_number
+                text = log.transaction_hash
+                if text != tx_text:
+                    if len(text) != 66 or not "0x" <= text < "0y":  # begins with 0x
+                        raise UndecodableLog("bad-place")
+                    tx, tx_text = a2b_hex(text[2:]), text
+                text = log.block_number
+                if text != block_text:
+                    block, block_text = quantity(text), text
                 log_index = LOG_INDEXES[log.log_index]
                 text = log.data
-                data = hex_bytes(text) if text != "0x" else b""
-                if len(data) > MAX_PAYLOAD_BYTES:
-                    raise UndecodableLog("oversized")
+                if text == "0x":
+                    data = b""
+                elif len(text) <= _MAX_TEXT and "0x" <= text < "0y":
+                    data = a2b_hex(text[2:])
+                else:
+                    raise UndecodableLog("oversized" if text[:2] == "0x" else "bad-hex")
                 if len(topics) != topic_count:
                     raise UndecodableLog("topic-count")
                 results.append(read(topics, data, block, log_index, tx, contract))
             except UndecodableLog as problem:
                 results.append(self._quarantined(log, problem.detail))
+            except ValueError:  # of a2b_hex; nothing else here raises it
+                results.append(self._quarantined(log, "bad-hex"))
         return results
 
     def _follow(self, contract: bytes, role: abi.Role) -> None:
@@ -124,10 +134,10 @@ class Decoder:
 
     def _quarantined(self, log: RawLog, reason: str) -> Quarantined:
         try:
-            block, log_index = words.quantity(log.block_number), words.log_index(log.log_index)
-            tx = words.tx_hash(log.transaction_hash)
-        except UndecodableLog:
-            block, log_index, tx = -1, -1, b""
+            block, log_index = quantity(log.block_number), LOG_INDEXES[log.log_index]
+            tx = word_bytes(log.transaction_hash)
+        except (UndecodableLog, ValueError):
+            block, log_index, tx, reason = -1, -1, b"", "bad-place"
         return Quarantined(
             block,
             log_index,
@@ -143,6 +153,6 @@ class Decoder:
 def _as_sent(text: str) -> bytes:
     """The bytes that `text` spells; the text itself when it is not hex. Nothing is lost."""
     try:
-        return words.hex_bytes(text)
-    except UndecodableLog:
+        return hex_bytes(text)
+    except (UndecodableLog, ValueError):
         return text.encode(errors="backslashreplace")

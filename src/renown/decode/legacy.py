@@ -9,6 +9,7 @@ from renown.decode import words
 from renown.decode.words import Topics, address_topic, agent_topic
 from renown.spec.abi import BY_SIGNATURE, EventAbi
 from renown.spec.events import LegacyEvent
+from renown.spec.text import clean_text
 
 Reader = Callable[[Topics, bytes, int, int, bytes, bytes], LegacyEvent]
 
@@ -43,10 +44,12 @@ def reader(event: EventAbi) -> Reader:
 def describe(event: LegacyEvent) -> dict[str, object]:
     """The parameters of `event` by name, for display; {} when its bytes cannot be read.
 
-    Integers are int, addresses and 32-byte values hex text, strings cleaned text (invalid UTF-8
-    becomes U+FFFD). An indexed string is its keccak256. Never raises.
+    Integers are int, addresses and 32-byte values hex text, strings text with U+FFFD for what
+    is not clean. An indexed string is its keccak256. Never raises.
     """
-    from eth_abi.abi import decode  # takes a third of a second, and few processes ever show one
+    # importing these takes a third of a second, and few processes ever show such an event
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
 
     try:
         params = BY_SIGNATURE[event.event].params
@@ -60,7 +63,7 @@ def describe(event: LegacyEvent) -> dict[str, object]:
                 strict=True,
             )
         )
-    except Exception:  # hostile bytes: whatever the library makes of them, there is nothing to show
+    except (DecodingError, OverflowError, ValueError, KeyError):
         return {}
     return {
         param.name: _shown(found[param.name], is_text=param.type == "string" and not param.indexed)
@@ -79,4 +82,4 @@ def _lenient_type(abi_type: str) -> str:
 def _shown(value: Any, *, is_text: bool) -> object:
     if not isinstance(value, bytes):
         return value
-    return value.decode(errors="replace") if is_text else "0x" + value.hex()
+    return clean_text(value) if is_text else "0x" + value.hex()

@@ -77,6 +77,7 @@ class Indexer:
         self._limits = limits
         self._on_progress = on_progress
         self._held: list[BlockRef] = []
+        self._final = writer.checkpoint.final_block
         self._reported = 0.0
         self.progress = Progress.of(writer.deployment, writer.checkpoint)
 
@@ -102,7 +103,9 @@ class Indexer:
                 if self._writer.checkpoint.block_number == stored:
                     await self._backfill(head, target)
                 continue
-            if not await self._follow(head, until):
+            moved = await self._follow(head, until)
+            self._believe_finality(head)
+            if not moved:
                 await asyncio.sleep(self._limits.poll_seconds)
 
     # Catching up ---------------------------------------------------------------------------
@@ -112,6 +115,7 @@ class Indexer:
         async with aclosing(ahead(self._stretches(last))) as stretches:
             async for stretch in stretches:
                 await self._extend(stretch)
+                self._final = stretch.last.number
                 await self._report(head, phase="backfill")
         await self._load_held()
 
@@ -264,10 +268,16 @@ class Indexer:
             )
         self._on_progress(self.progress)
 
+    def _believe_finality(self, head: Head) -> None:
+        """What the chain calls final is final here once its head is held: only then are the blocks
+        here known to be the ancestors of that head, and not of a branch it has left."""
+        place = head.latest.number - self._held[0].number if self._held else -1
+        if 0 <= place < len(self._held) and self._held[place].hash == head.latest.hash:
+            self._final = max(self._final, min(head.finalized, head.latest.number))
+
     async def _load_held(self) -> None:
         """The newest final block, then every unfinalised one, each the parent of the next."""
-        final = self._writer.checkpoint.final_block
-        held = await self._writer.held_blocks(max(0, final))
+        held = await self._writer.held_blocks(max(0, self._final))
         self._held = _linked(held, self._writer.checkpoint.block_number)
 
     async def _report(self, head: Head, phase: str | None = None) -> None:
@@ -276,22 +286,20 @@ class Indexer:
         self.progress.seen(head.latest.number, head.finalized, phase)
         self._on_progress(self.progress)
         now = time.monotonic()
-        advanced = head.finalized > self._writer.checkpoint.final_block
+        advanced = self._final > self._writer.checkpoint.final_block
         if now - self._reported < REPORT_SECONDS and not advanced:
             return
         self._reported = now
-        # Final is what is stored and final: the writer may be behind the chain's finality.
-        final = min(head.finalized, stored)
         await self._writer.report(
             head=head.latest.number,
-            final=final,
+            final=self._final,
             safe=head.safe,
             phase=phase,
             events_per_second=self.progress.events_per_second,
         )
         if phase == "follow":
-            await self._writer.prune_blocks(final)
-            self._held = [ref for ref in self._held if ref.number >= final]
+            await self._writer.prune_blocks(self._final)
+            self._held = [ref for ref in self._held if ref.number >= self._final]
 
 
 def _linked(blocks: Sequence[BlockRef], tip: int) -> list[BlockRef]:

@@ -50,7 +50,9 @@ def whole_characters(prefix: bytes) -> bytes:
     return prefix
 
 
-def shown_text(raw: bytes) -> str:
-    """`raw` for people: as `clean_text`, and controls, bidirectional marks and invisible
-    characters are U+FFFD too, so that they are seen and do nothing."""
-    return _UNSAFE_TO_SHOW.sub(REPLACEMENT, clean_text(raw))
+def shown(text: str) -> str:
+    """`text` for people: controls, bidirectional marks and invisible characters become U+FFFD.
+
+    They are seen, then, and do nothing. Joiners of scripts and emoji stay.
+    """
+    return _UNSAFE_TO_SHOW.sub(REPLACEMENT, text)

@@ -105,8 +105,9 @@ _ROW: LiteralString = f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b
        CASE WHEN m.revoked_block <= w.upto_block THEN m.revoked_block END,
        CASE WHEN m.superseded_block <= w.upto_block THEN m.superseded_block END,
        {_RESPONSES}"""
-_FROM: LiteralString = """feedback_given f
-         LEFT JOIN feedback_mark m USING (chain_id, block_number, log_index)
+_BESIDE: LiteralString = """LEFT JOIN feedback_mark m
+           ON m.chain_id = f.chain_id AND m.block_number = f.block_number
+          AND m.log_index = f.log_index
          LEFT JOIN block b ON b.chain_id = f.chain_id AND b.number = f.block_number"""
 _SHOWN: LiteralString = """f.block_number <= w.upto_block
           AND ($5 OR m.revoked_block IS NULL OR m.revoked_block > w.upto_block)
@@ -120,6 +121,7 @@ SELECT {HEAD}, a.agent_id, s.version, p.*
   LEFT JOIN agent a
     ON a.chain_id = c.chain_id
    AND a.agent_id = coalesce($9::bigint, (SELECT agent_id FROM agent WHERE uuid = $10::uuid))
+   AND a.created_block <= w.upto_block
   LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
 """
 _OF_KEY: LiteralString = """
@@ -133,20 +135,25 @@ OF_AGENT: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_ROW}
-         FROM {_FROM}
+         FROM feedback_given f
+         {_BESIDE}
         WHERE {_SINCE_MINT}
           AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
           AND {_SHOWN}
         ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
 {_OF_KEY}
 """
-# The same for one client: a statement of its own, so that the planner takes the index by client.
+# The same for one client. The offset keeps its records apart from the order and the limit, which would
+# else tempt the planner to walk all of the agent's feedback in order, for a client that gave little.
 OF_AGENT_BY_CLIENT: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_ROW}
-         FROM {_FROM}
-        WHERE {_SINCE_MINT} AND f.client = $14
+         FROM (SELECT * FROM feedback_given g
+                WHERE g.chain_id = a.chain_id AND g.agent_id = a.agent_id AND g.client = $14
+               OFFSET 0) f
+         {_BESIDE}
+        WHERE (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
           AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
           AND {_SHOWN}
         ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
@@ -182,7 +189,8 @@ RECORD: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_ROW}
-         FROM {_FROM}
+         FROM feedback_given f
+         {_BESIDE}
         WHERE {_SINCE_MINT} AND f.client = $11 AND f.feedback_index = $12::bigint
           AND {_SHOWN}) p ON true
 {_OF_KEY}
@@ -246,7 +254,8 @@ SELECT c.identity, p.*
  CROSS JOIN LATERAL (
        SELECT a.agent_id IS NOT NULL
               AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index), {_ROW}
-         FROM {_FROM}
+         FROM feedback_given f
+         {_BESIDE}
          LEFT JOIN agent a ON a.chain_id = f.chain_id AND a.agent_id = f.agent_id
         WHERE f.chain_id = c.chain_id
           AND (f.block_number, f.log_index) < (CASE WHEN c.chain_id = $11 THEN $12 ELSE {MAX_BIGINT} END, $13::integer)
@@ -356,6 +365,7 @@ SELECT {HEAD}, a.agent_id, s.version,
   LEFT JOIN agent a
     ON a.chain_id = c.chain_id
    AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
+   AND a.created_block <= $6
   LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
   LEFT JOIN LATERAL (
        SELECT r.block_number, r.log_index, b.time, r.tx_hash, r.responder, substring(r.uri FOR $10),

@@ -88,6 +88,7 @@ SELECT {HEAD}, coalesce(a.agent_id, $2::bigint), a.agent_id IS NOT NULL,
   LEFT JOIN agent a
     ON a.chain_id = c.chain_id
    AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
+   AND a.created_block <= $6
   LEFT JOIN LATERAL (
        SELECT * FROM (
 (SELECT 'agent_registered' AS kind, f.block_number, f.log_index, f.tx_hash,

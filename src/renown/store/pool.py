@@ -51,14 +51,9 @@ class Pool:
         Raises:
             StoreError: see `translate`.
         """
-        try:
+        with naming_failures(self._place):
             async with self._pool.acquire() as conn:
                 yield cast(Conn, conn)
-        except _FAILURES as exc:
-            meaning = translate(exc, self._place)
-            if meaning is exc:
-                raise
-            raise meaning from exc
 
     @asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Tx]:
@@ -175,25 +170,25 @@ async def transaction(conn: Conn, isolation: Isolation = "read_committed") -> As
     Raises:
         StoreError: see `translate`; the commit itself may fail too.
     """
-    try:
+    with naming_failures():
         async with conn.transaction(isolation=None if conn.is_in_transaction() else isolation):
             yield Tx(conn)
-    except _FAILURES as exc:
-        meaning = translate(exc)
-        if meaning is exc:
-            raise
-        raise meaning from exc
 
 
 @contextmanager
-def naming_failures() -> Iterator[None]:
-    """For statements on a connection of one's own, outside `transaction`: the driver's failures
-    leave the block as `translate` names them."""
+def naming_failures(place: str | None = None) -> Iterator[None]:
+    """The driver's failures leave the block as `translate` names them.
+
+    For statements on a connection of one's own, outside `transaction`.
+    """
     try:
         yield
     except _FAILURES as exc:
-        meaning = translate(exc)
-        if meaning is exc:
+        meaning = translate(exc, place)
+        if meaning is exc and isinstance(exc.__context__, _FAILURES):
+            # The rollback failed on the connection that the first failure left broken.
+            meaning = translate(exc.__context__, place)
+        if meaning in (exc, exc.__context__):
             raise
         raise meaning from exc
 
@@ -284,11 +279,11 @@ def translate(exc: BaseException, place: str | None = None) -> BaseException:
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]@]+)(?::(\d{1,5}))?")
 
-# TimeoutError is an OSError. The driver's InternalClientError is how a connection that is lost in the
-# middle of a COPY shows: the protocol is asked to go on from a state it was torn out of.
 _FAILURES = (
-    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection lost in the middle of a COPY shows like this
+    OSError,  # TimeoutError is one
 )
 _CONNECT_FAILURES = (*_FAILURES, ValueError)
 

@@ -174,27 +174,34 @@ class Matched(msgspec.Struct, frozen=True, gc=False):
     total: int
 
 
-# A client named n times counts n times. A registry that restarted its indexes knows a client's records
-# up to the index it gave last; records above it are of before.
+# A client named n times counts n times. A registry that restarted its indexes knows the records of
+# a client up to the index it gave last; those above it are of before. Each client's records are
+# added up on their own, which holds the planner to the index by client however many are named.
 MATCHED: LiteralString = """
-SELECT f.decimals, sum(q.times)::bigint, sum(q.times * f.value)
+SELECT f.decimals, sum(q.times * f.count)::bigint, sum(q.times * f.total)
   FROM agent a
- CROSS JOIN (SELECT client, count(*) AS times FROM unnest($3::bytea[]) AS n (client) GROUP BY client) q
+ CROSS JOIN (
+       SELECT client, count(*) AS times FROM unnest($3::bytea[]) AS n (client) GROUP BY client) q
  CROSS JOIN LATERAL (
        SELECT n.feedback_index FROM feedback_given n
-        WHERE n.chain_id = a.chain_id AND n.agent_id = a.agent_id AND n.client = q.client
-          AND n.block_number <= $4
+        WHERE n.chain_id = $1 AND n.agent_id = $2 AND n.client = q.client
+          AND n.block_number <= $4::bigint
         ORDER BY n.block_number DESC, n.log_index DESC LIMIT 1) AS last (feedback_index)
-  JOIN feedback_given f
-    ON f.chain_id = a.chain_id AND f.agent_id = a.agent_id AND f.client = q.client
-   AND f.feedback_index <= last.feedback_index
-   AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
-  LEFT JOIN feedback_mark m
-    ON m.chain_id = f.chain_id AND m.block_number = f.block_number AND m.log_index = f.log_index
- WHERE a.chain_id = $1 AND a.agent_id = $2 AND f.block_number <= $4::bigint
-   AND (m.revoked_block IS NULL OR m.revoked_block > $4)
-   AND (m.superseded_block IS NULL OR m.superseded_block > $4)
-   AND ($5::bytea IS NULL OR f.tag1 = $5) AND ($6::bytea IS NULL OR f.tag2 = $6)
+ CROSS JOIN LATERAL (
+       SELECT g.decimals, count(*), sum(g.value) AS total
+         FROM feedback_given g
+         LEFT JOIN feedback_mark m
+           ON m.chain_id = g.chain_id AND m.block_number = g.block_number
+          AND m.log_index = g.log_index
+        WHERE g.chain_id = $1 AND g.agent_id = $2 AND g.client = q.client
+          AND g.feedback_index <= last.feedback_index
+          AND (g.block_number, g.log_index) > (a.created_block, a.created_log_index)
+          AND g.block_number <= $4
+          AND (m.revoked_block IS NULL OR m.revoked_block > $4)
+          AND (m.superseded_block IS NULL OR m.superseded_block > $4)
+          AND ($5::bytea IS NULL OR g.tag1 = $5) AND ($6::bytea IS NULL OR g.tag2 = $6)
+        GROUP BY g.decimals) f
+ WHERE a.chain_id = $1 AND a.agent_id = $2
  GROUP BY f.decimals
 """
 

@@ -61,6 +61,7 @@ SELECT {HEAD}, a.agent_id, s.version, p.*
   LEFT JOIN agent a
     ON a.chain_id = c.chain_id
    AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
+   AND a.created_block <= $4
   LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
   LEFT JOIN LATERAL (
        SELECT v.contract, v.request_hash, v.validator, substring(v.request_uri FOR $8),

@@ -25,6 +25,14 @@ from renown.store.pool import Conn, Tx, naming_failures, transaction
 from renown.types import BlockRef
 
 
+FIRST_ANALYZE_EVENTS = 5_000
+ANALYZE_GROWTH = 8
+STATE_TABLES = (
+    *("agent", "agent_metadata", "agent_ownership", "feedback_mark", "agent_stats"),
+    *("agent_tag_stats", "validation", "block"),
+)
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """How far a chain is stored. `block_hash` is None before the first commit."""
 
@@ -67,6 +75,9 @@ class Writer:
         self._chain_id = deployment.chain_id
         self._known: KnownAgents | None = None
         self._partitions: set[int] = set()
+        self._next_analyze = FIRST_ANALYZE_EVENTS
+        while self._next_analyze < checkpoint.events:
+            self._next_analyze *= ANALYZE_GROWTH
         self._prefix = b"eip155:%d:0x%s:" % (
             deployment.chain_id,
             deployment.identity.hex().encode(),
@@ -125,6 +136,8 @@ class Writer:
             )
         self.checkpoint = moved
         known.add(fold.minted)
+        if moved.events >= self._next_analyze:
+            await self._analyze()
         return fold
 
     async def retract(
@@ -258,6 +271,14 @@ class Writer:
                 await fact_tables.ensure_partitions(self._conn, self._chain_id, first, last)
             self._partitions |= slots
 
+    async def _analyze(self) -> None:
+        """Give the planner statistics while the tables are young; autovacuum comes minutes late, and
+        to the parents of partitions never."""
+        self._next_analyze *= ANALYZE_GROWTH
+        tables = [table.name for table in fact_tables.TABLES.values()]
+        with naming_failures():
+            await self._conn.execute(f"ANALYZE {', '.join((*tables, *STATE_TABLES))}")
+
     async def _load_known(self) -> KnownAgents:
         if self._known is None:
             with naming_failures():
@@ -310,8 +331,10 @@ async def _acquire(
             " one writer per chain: stop that one first, or follow other chains here",
             chain_id=chain_id,
         )
-    await conn.execute("SET enable_hashjoin = off")  # joins against keys in hand: always by index
-    await conn.execute("SET enable_mergejoin = off")
+    # A writer joins tables of any size against keys in hand, in the order written, by index. Left to
+    # itself the planner goes by statistics, which a table that grows this fast never has in time.
+    for setting in ("enable_hashjoin = off", "enable_mergejoin = off", "join_collapse_limit = 1"):
+        await conn.execute(f"SET {setting}")
     known_genesis = await conn.fetchval(
         ADD_CHAIN, chain_id, deployment.slug, deployment.name, deployment.testnet,
         deployment.identity, deployment.reputation, list(deployment.validation),

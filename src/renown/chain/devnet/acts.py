@@ -11,7 +11,7 @@ from renown.chain.devnet import content
 from renown.chain.devnet.addresses import VALIDATION
 from renown.chain.devnet.calls import Feedback
 from renown.chain.devnet.cast import Cast
-from renown.chain.devnet.ledger import Ledger, Request
+from renown.chain.devnet.ledger import FeedbackKey, Ledger, Request
 from renown.types import Address
 
 OWNERS, CLIENTS, STRANGERS, VALIDATORS = 25, 90, 12, 5
@@ -21,7 +21,10 @@ BUSY_CLIENT_SHARE = 0.1
 
 
 class Acts:
-    """Random acts on a ledger. Each method plans one, or nothing where none is possible."""
+    """Random acts on a ledger. Each method plans one, or nothing where none is possible.
+
+    They leave the agents in `reserved` alone.
+    """
 
     def __init__(
         self, rng: Random, cast: Cast, ledger: Ledger, *, forms: Sequence[content.UriForm] = ()
@@ -29,6 +32,7 @@ class Acts:
         self.rng = rng
         self.cast = cast
         self.ledger = ledger
+        self.reserved: set[int] = set()
         self._forms = list(reversed(forms))  # of URIs, still to be used once each
         self._signers = 0
         self._salt = cast.salt("requests").to_bytes(8)  # apart from those of other plans
@@ -69,7 +73,7 @@ class Acts:
         """Mostly somebody to some agent; the first agent gets more, the first client gives more."""
         rng = self.rng
         busy = rng.random() < BUSY_AGENT_SHARE
-        agent_id = self.first_agent() if busy else rng.choice(list(self.ledger.owners))
+        agent_id = self.first_agent() if busy else self._any_agent()
         number = 0 if rng.random() < BUSY_CLIENT_SHARE else rng.randrange(1, CLIENTS)
         value, decimals, tag1, tag2 = content.any_rating(rng)
         uri, content_hash = content.any_document_uri(rng, content.any_text(rng))
@@ -78,9 +82,9 @@ class Acts:
 
     def respond(self) -> None:
         """By the owner, by the client, or by a stranger; also to revoked feedback."""
-        if not self.ledger.feedback:
+        key = self._feedback()
+        if key is None:
             return
-        key = self.rng.choice(self.ledger.feedback)
         parties = [self.ledger.owners[key[0]], self.ledger.owners[key[0]], key[1]]
         able = [account for account in parties if account not in self.ledger.mute]
         text = content.any_text(self.rng)
@@ -90,10 +94,8 @@ class Acts:
 
     def revoke(self) -> None:
         """By its client; nothing where it is revoked already."""
-        if not self.ledger.feedback:
-            return
-        key = self.rng.choice(self.ledger.feedback)
-        if key[1] not in self.ledger.mute:
+        key = self._feedback()
+        if key is not None and key[1] not in self.ledger.mute:
             self.ledger.revoke(key)
 
     def update_uri(self) -> None:
@@ -136,11 +138,14 @@ class Acts:
 
     def answer_validation(self) -> None:
         """Sometimes again, and then also lower."""
-        if not self.ledger.requests:
+        requests = [
+            request
+            for request in self.ledger.requests
+            if request.agent_id not in self.reserved and request.validator not in self.ledger.mute
+        ]
+        if not requests:
             return
-        request = self.rng.choice(self.ledger.requests)
-        if request.validator in self.ledger.mute:
-            return
+        request = self.rng.choice(requests)
         tag = self.rng.choice([b"soft", b"hard", b"code-audit", b""])
         uri, content_hash = content.any_document_uri(self.rng, content.any_text(self.rng))
         response = self.rng.choice([0, 20, 85, 95, 100, 100, 100])
@@ -162,8 +167,16 @@ class Acts:
 
     def _agent(self) -> int:
         """An agent whose owner can act. The opening made one."""
-        mute = self.ledger.mute
-        return self.rng.choice([i for i, owner in self.ledger.owners.items() if owner not in mute])
+        mute, reserved = self.ledger.mute, self.reserved
+        owners = self.ledger.owners.items()
+        return self.rng.choice([i for i, o in owners if o not in mute and i not in reserved])
+
+    def _any_agent(self) -> int:
+        return self.rng.choice([i for i in self.ledger.owners if i not in self.reserved])
+
+    def _feedback(self) -> FeedbackKey | None:
+        free = [key for key in self.ledger.feedback if key[0] not in self.reserved]
+        return self.rng.choice(free) if free else None
 
     def _owner(self) -> Address:
         return self.cast.account("owner", self.rng.randrange(OWNERS))

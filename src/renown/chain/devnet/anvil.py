@@ -103,7 +103,8 @@ class Anvil:
     @property
     def url(self) -> str:
         """Where its JSON-RPC answers."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def pid(self) -> int | None:

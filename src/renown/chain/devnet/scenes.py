@@ -1,7 +1,7 @@
 """What must happen in every world, whatever its seed: one scene each. Pure.
 
-A scene is planned in one go and by accounts of its own, so nothing comes between its acts. Everyday
-acts may change its agents later.
+A scene is planned in one go and by accounts of its own, so nothing comes between its acts; everyday
+acts leave its agents alone, so what it shows stays.
 """
 
 from __future__ import annotations
@@ -221,6 +221,7 @@ def validations(acts: Acts) -> None:
         b"the same hash, in another registry",
     )
     ledger.validate(elsewhere, 57)
+    ledger.request_validation(agent_id, elsewhere.registry, validator, bytes(32), b"")
 
 
 def upgrades(acts: Acts) -> None:

@@ -33,7 +33,7 @@ def plan_world(
 
     Args:
         agents: how many are registered in everyday life, the first of them once in every form of
-            `content.URI_FORMS`; the scenes add about 15 of their own.
+            `content.URI_FORMS`; the scenes and the opening add 24 of their own.
         feedback_per_agent: how much everyday feedback there is for each of them.
     """
     rng = Random(f"renown devnet {seed} {first_agent_id}")
@@ -53,7 +53,9 @@ def plan_world(
         for act in rng.choices(acts.others, k=rng.randint(2, 6)):
             act()
         while number > 1 and len(waiting) > len(scenes.SCENES) * (ROUNDS - number - 1) // ROUNDS:
+            first = ledger.next_agent_id
             waiting.pop()(acts)
+            acts.reserved.update(range(first, ledger.next_agent_id))
         ledger.end_block()
     return ledger.take_steps()
 

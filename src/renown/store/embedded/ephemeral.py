@@ -27,17 +27,26 @@ EPHEMERAL: Mapping[str, str] = {
 """Server settings for a cluster that nobody will miss: fast, and lost in a power cut."""
 
 _PREFIX = "renown-ephemeral-"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by mkdtemp
+_ROOM_BYTES = 4 * 2**30
 
 
 @contextmanager
 def ephemeral_postgres(
-    *, bin_dir: Path | None = None, settings: Mapping[str, str] = EPHEMERAL
+    *,
+    bin_dir: Path | None = None,
+    settings: Mapping[str, str] = EPHEMERAL,
+    in_memory: bool = False,
 ) -> Iterator[EmbeddedPostgres]:
     """A new server in a temporary folder, gone afterwards.
 
     Servers that a killed process left behind in this way are stopped and removed first.
+
+    Args:
+        in_memory: keep its files in memory where the system has a place for that with room to
+            spare. Many small databases come and go ten times as fast there on a busy disk.
     """
-    base = Path(tempfile.gettempdir())
+    base = scratch_base(in_memory=in_memory)
     for left in base.glob(f"{_PREFIX}*"):
         _remove_if_abandoned(left)
     path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
@@ -51,6 +60,15 @@ def ephemeral_postgres(
     finally:
         server.stop(at_once=True)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def scratch_base(*, in_memory: bool) -> Path:
+    """The folder for temporary folders; `in_memory` is a wish."""
+    if in_memory:
+        with suppress(OSError):
+            if shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES and os.access(_MEMORY, os.W_OK):
+                return _MEMORY
+    return Path(tempfile.gettempdir())
 
 
 def _remove_if_abandoned(path: Path) -> None:

@@ -1,0 +1,193 @@
+"""The parts a benchmark runs: PostgreSQL, the mock chain and the indexer, each its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from renown.store.embedded import EmbeddedPostgres
+from renown.store.migrate import migrate
+from renown.store.pool import Conn
+
+ROOT = Path(__file__).parent.parent
+STOP_SECONDS = 10.0
+
+
+class MockChain:
+    """The mock chain's process. Use as a context manager."""
+
+    def __init__(
+        self, size: int, density: str, *, heavy: int | None = None, keep: bool = True
+    ) -> None:
+        options = ["--size", str(size), "--density", density]
+        options += [] if heavy is None else ["--heavy", str(heavy)]
+        options += [] if keep else ["--keep-events", "0"]
+        self._process = _python("bench.mockchain", *options)
+        self.world: dict[str, Any] = _line(self._process)
+        self.url: str = self.world["url"]
+        parts = urlsplit(self.url)
+        self._http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+        _end(self._process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """One call; mostly of `mock_` methods. Raises RuntimeError where it is refused."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        self._http.request("POST", "/", json.dumps(request))
+        reply = json.loads(self._http.getresponse().read())
+        if "error" in reply:
+            raise RuntimeError(f"{method}: {reply['error']}")
+        return reply["result"]
+
+
+class IndexerProcess:
+    """An indexer of the mock chain in its own process, told what to do line by line.
+
+    See `driver` for what it does. It is started and its modules are loaded before this returns.
+    """
+
+    def __init__(self, dsn: str, rpc_url: str) -> None:
+        self._process = _python("bench.driver", environment={"BENCH_DSN": dsn, "RPC_URL": rpc_url})
+        self.ready: dict[str, Any] = _line(self._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _end(self._process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def run(self, until: int | None) -> None:
+        """Start indexing up to block `until`, or following for ever. Returns at once."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"until": until}).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def done(self) -> dict[str, Any]:
+        """Wait for the end of what `run` started; what it took, as `driver` says it."""
+        return _line(self._process)
+
+
+def index_command(dsn: str, rpc_url: str) -> subprocess.Popen[bytes]:
+    """`renown index` as an operator starts it."""
+    environment = _environment({"DATABASE_URL": dsn, "RPC_URL": rpc_url})
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("renown")), "index", "--chain", "devnet"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+@contextmanager
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A new server in a temporary folder, durable and with the settings of the product."""
+    folder = Path(tempfile.mkdtemp(prefix="renown-bench-"))
+    folder.chmod(0o711)
+    server = EmbeddedPostgres(folder)
+    try:
+        with server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def connection(dsn: str) -> AsyncIterator[Conn]:
+    """A plain connection: no codecs, so binary COPY works."""
+    conn: Conn = await asyncpg.connect(dsn)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+async def new_database(server: EmbeddedPostgres, name: str, *, migrated: bool = True) -> str:
+    """Make an empty database, with the schema unless told not to; its URL."""
+    async with connection(server.dsn("postgres")) as conn:
+        await conn.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await conn.execute(f'CREATE DATABASE "{name}"')
+    if migrated:
+        await migrate(server.dsn(name))
+    return server.dsn(name)
+
+
+async def settle(dsn: str) -> None:
+    """Write out what earlier work left dirty, so that it is not paid for by what comes next."""
+    async with connection(dsn) as conn:
+        await conn.execute("CHECKPOINT")
+    await asyncio.to_thread(os.sync)
+
+
+def _python(
+    module: str, *options: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *options],
+        cwd=ROOT,
+        env=_environment(environment or {}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("RENOWN_")}
+    return ours | more
+
+
+def _line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{process.args!r} ended with {process.wait(STOP_SECONDS)}")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()  # both processes leave when nobody can speak to them
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
