@@ -145,6 +145,8 @@ class Indexer:
     ) -> None:
         for event in self._decoder.decode_many(part.logs):
             if type(event) is Quarantined:
+                if event.reason == "bad-place":
+                    raise NodeInconsistent("a log that does not say where it stands")
                 quarantined.append(event)
             else:
                 facts.append(event)

@@ -333,7 +333,13 @@ async def _acquire(
         )
     # A writer joins tables of any size against keys in hand, in the order written, by index. Left to
     # itself the planner goes by statistics, which a table that grows this fast never has in time.
-    for setting in ("enable_hashjoin = off", "enable_mergejoin = off", "join_collapse_limit = 1"):
+    # The statistics that ANALYZE below makes are for readers' first queries: a small sample does.
+    for setting in (
+        "enable_hashjoin = off",
+        "enable_mergejoin = off",
+        "join_collapse_limit = 1",
+        "default_statistics_target = 10",
+    ):
         await conn.execute(f"SET {setting}")
     known_genesis = await conn.fetchval(
         ADD_CHAIN, chain_id, deployment.slug, deployment.name, deployment.testnet,
