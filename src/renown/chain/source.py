@@ -123,6 +123,11 @@ class ChainSource:
         """Every node's health, by host."""
         return self.pool.status()
 
+    @property
+    def operators(self) -> set[str]:
+        """Who runs the nodes: hosts that share a registrable name count as one."""
+        return {member.operator for member in self.pool.members}
+
     async def head(self) -> Head:
         """The newest block and how far the chain is final. `finalized` never decreases."""
         return await self._heads.poll()

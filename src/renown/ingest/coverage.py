@@ -21,6 +21,7 @@ from eth_hash.auto import keccak
 from renown.chain.source import CallReverted, LogCount
 from renown.errors import NodeError, NoNodeLeft
 from renown.spec.deployments import Deployment
+from renown.store import facts
 from renown.store.pool import Conn
 
 State = Literal["proven", "single-source", "gap", "unknown"]
@@ -48,6 +49,8 @@ class Coverage(msgspec.Struct, frozen=True):
 class Source(Protocol):
     """What the check needs of a chain; `chain.source.ChainSource` in earnest."""
 
+    @property
+    def operators(self) -> set[str]: ...
     async def highest_agent_id(self, at_block: int) -> int | None: ...
     async def count_logs(
         self, first: int, last: int, *, avoid_host: str | None = None
@@ -69,7 +72,7 @@ async def check(
     operators: set[str] = set()
     on_chain: int | None = None
     counted = pairs = 0
-    failed = False
+    unfinished = ""
     single = False
     choose = random.Random(seed)
     try:
@@ -80,7 +83,7 @@ async def check(
             count, hosts = await _count(source, first, last)
             single = single or len(hosts) < 2
             operators |= hosts
-            here = await conn.fetchval(HELD_LOGS, chain_id, first, last)
+            here = await facts.count(conn, chain_id, first, last)
             counted += 1
             if here != count.logs:
                 findings.append(
@@ -97,12 +100,10 @@ async def check(
                     f" on chain {theirs}"
                 )
     except (NodeError, CallReverted) as exc:
-        failed = True
-        detail = exc.detail if isinstance(exc, NodeError) else "a call reverted"
-        findings.append(f"the check could not be finished: {detail}")
-    state: State = (
-        "unknown" if failed else "gap" if findings else "single-source" if single else "proven"
-    )
+        unfinished = exc.detail if isinstance(exc, NodeError) else "a call reverted"
+    state = _judge(gap=bool(findings), unfinished=bool(unfinished) or not counted, single=single)
+    if unfinished:
+        findings.append(f"the check could not be finished: {unfinished}")
     outcome = Coverage(
         chain_id=chain_id,
         state=state,
@@ -119,6 +120,15 @@ async def check(
         msgspec.json.encode(findings).decode(), outcome.operators,
     )
     return outcome
+
+
+def _judge(*, gap: bool, unfinished: bool, single: bool) -> State:
+    """What was found missing counts, however much could not be looked at."""
+    if gap:
+        return "gap"
+    if unfinished:
+        return "unknown"
+    return "single-source" if single else "proven"
 
 
 async def _id_findings(
@@ -157,6 +167,8 @@ async def _sample_ranges(
 async def _count(source: Source, first: int, last: int) -> tuple[LogCount, set[str]]:
     """The count of another operator than the one first asked, and who was asked."""
     count = await source.count_logs(first, last)
+    if len(source.operators) < 2:
+        return count, {count.host}
     try:
         second = await source.count_logs(first, last, avoid_host=count.host)
     except NoNodeLeft:
@@ -183,10 +195,6 @@ SELECT i FROM generate_series(0, $3::bigint - 1) AS i
  WHERE NOT EXISTS (SELECT FROM agent
                     WHERE chain_id = $1 AND agent_id = i AND created_block <= $2)
  ORDER BY i LIMIT 20
-"""
-HELD_LOGS: LiteralString = """
-SELECT coalesce(sum(fact_count), 0)::bigint FROM block
- WHERE chain_id = $1 AND number BETWEEN $2 AND $3
 """
 REACH: LiteralString = """
 SELECT number FROM (

@@ -117,6 +117,17 @@ async def of_agents(
     return found
 
 
+async def count(conn: Connection[Any], chain_id: int, first: int, last: int) -> int:
+    """How many logs of blocks first..last are held: facts and quarantine, row by row."""
+    names = (*(table.name for table in TABLES.values()), "quarantine")
+    union = " + ".join(
+        f"(SELECT count(*) FROM {name} WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3)"
+        for name in names
+    )
+    held: int = await conn.fetchval(f"SELECT {union}", chain_id, first, last)
+    return held
+
+
 async def stream(
     conn: Connection[Any], chain_id: int, table: Table, *, upto_block: int
 ) -> AsyncIterator[tuple[Any, ...]]:
