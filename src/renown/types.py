@@ -58,8 +58,10 @@ class ShortKey(msgspec.Struct, frozen=True, gc=False):
 
 AgentKey = AgentRef | ShortKey | uuid.UUID
 
-_CANONICAL = re.compile(r"(?:eip155|erc8004):(\d{1,19}):(0x[0-9a-fA-F]{40})[:/#](\d{1,78})")
-_SHORT = re.compile(r"(?:eip155:)?(\d{1,19}):(\d{1,78})")
+_CANONICAL = re.compile(
+    r"(?:eip155|erc8004):([0-9]{1,19}):(0x[0-9a-fA-F]{40})[:/#]([0-9]{1,78})"
+)
+_SHORT = re.compile(r"(?:eip155:)?([0-9]{1,19}):([0-9]{1,78})")
 
 
 def parse_agent_key(text: str) -> AgentKey:

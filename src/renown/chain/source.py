@@ -180,6 +180,19 @@ class ChainSource:
         except BeyondHead:
             return None
 
+    async def blocks(self, numbers: Sequence[int]) -> list[BlockRef | None]:
+        """The blocks at `numbers` as one node sees them; None above its head. One round trip or two."""
+
+        async def question(member: Member) -> list[BlockRef | None]:
+            height = await fetch.height(member)
+            there = [number for number in numbers if number <= height]
+            found = dict(zip(there, await fetch.headers(member, there), strict=True))
+            return [
+                block_ref(found[number], number) if number in found else None for number in numbers
+            ]
+
+        return await self.pool.ask("some blocks", question)
+
     async def has_code(self, address: bytes, at_block: int | None = None) -> bool:
         """Whether `address` is a contract at a block, or now."""
 

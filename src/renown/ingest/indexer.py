@@ -30,12 +30,15 @@ log = structlog.get_logger()
 
 BATCH_EVENTS = 20_000
 """Events a commit of the backfill aims at: the cost of a commit is spread, memory stays small."""
+FIRST_BATCH_EVENTS = 500
+"""The first commit of a backfill is small and each may be four times the one before, so that a restart
+shows rows at once."""
 BATCH_SECONDS = 2.0
 """A slow chain commits at least this often while it catches up, so that progress shows."""
 WINDOW_BLOCKS = 64
 """Blocks a commit of the unfinalised window spans at most."""
 REPORT_SECONDS = 1.0
-PROBE_BLOCKS = 16
+PROBE_BLOCKS = 40
 """Held blocks compared with the chain at a time while the common ancestor is looked for."""
 
 
@@ -48,6 +51,7 @@ class Source(Protocol):
     ) -> AsyncGenerator[VerifiedRange, None]: ...
     async def window(self, first: int, last: int) -> VerifiedRange: ...
     async def block(self, number: int) -> BlockRef | None: ...
+    async def blocks(self, numbers: Sequence[int]) -> list[BlockRef | None]: ...
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -127,11 +131,12 @@ class Indexer:
         quarantined: list[Quarantined] = []
         blocks: dict[int, BlockRef] = {}
         opened = time.monotonic()
+        batch_events = min(FIRST_BATCH_EVENTS, self._limits.batch_events)
         async with aclosing(ranges):
             async for part in ranges:
                 self._decode(part, facts, quarantined)
                 blocks.update(part.blocks)
-                full = len(facts) + len(quarantined) >= self._limits.batch_events
+                full = len(facts) + len(quarantined) >= batch_events
                 due = time.monotonic() - opened >= BATCH_SECONDS
                 if full or due or part.last == last:
                     tip = blocks.get(part.last) or await self._tip(part.last)
@@ -139,6 +144,7 @@ class Indexer:
                     yield Extension(tip, facts, quarantined, list(blocks.values()))
                     facts, quarantined, blocks = [], [], {}
                     opened = time.monotonic()
+                    batch_events = min(4 * batch_events, self._limits.batch_events)
 
     def _decode(
         self, part: VerifiedRange, facts: list[Fact], quarantined: list[Quarantined]
@@ -241,7 +247,7 @@ class Indexer:
         newest_first = held[::-1]
         for start in range(0, len(newest_first), PROBE_BLOCKS):
             ours = newest_first[start : start + PROBE_BLOCKS]
-            theirs = await asyncio.gather(*(self._source.block(ref.number) for ref in ours))
+            theirs = await self._source.blocks([ref.number for ref in ours])
             for ref, block in zip(ours, theirs, strict=True):
                 if block is not None and block.hash == ref.hash:
                     return contradicted, ref

@@ -7,6 +7,7 @@ A `Conn` runs single statements; a `Tx` means several succeed or fail together, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import re
@@ -332,6 +333,17 @@ def _whole(text: str) -> int | Decimal:
         return int(text)
     except ValueError:
         return Decimal(text)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """The driver's pool tells of a database that is away with a traceback; the reason will do."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]!r})", ()
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("asyncpg.pool").addFilter(_without_traceback)
 
 
 async def _no_reset(_: Any) -> None:

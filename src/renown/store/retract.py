@@ -6,7 +6,6 @@ identity facts, and feedback record by record, with the difference added to the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, LiteralString
 
@@ -40,10 +39,11 @@ async def drop_above(
 ) -> Taken:
     """Delete everything of the blocks above `number` and fold what they touched again."""
     first = number + 1
-    touched = await _touched(tx, chain_id, first)
+    orphaned = await _orphaned(tx, chain_id, first)
+    touched = await _touched(tx, chain_id, first, orphaned)
     again = Fold()
     await _discount(tx, chain_id, touched, again)
-    taken = await _delete(tx, chain_id, first)
+    taken = await _delete(tx, chain_id, first, orphaned)
     gone: set[int] = set()
     if touched.agent_ids:
         gone = await refold.identities(
@@ -71,20 +71,11 @@ async def drop_above(
     return taken
 
 
-CELL_KEYS: LiteralString = """
-SELECT agent_id, client, feedback_index FROM feedback_given WHERE chain_id = $1 AND block_number >= $2
- UNION
-SELECT agent_id, client, feedback_index FROM feedback_revoked WHERE chain_id = $1 AND block_number >= $2
- UNION
-SELECT agent_id, client, feedback_index FROM response_appended WHERE chain_id = $1 AND block_number >= $2
-"""
-REQUEST_KEYS: LiteralString = """
-SELECT agent_id, contract, request_hash FROM validation_requested WHERE chain_id = $1 AND block_number >= $2
- UNION
-SELECT agent_id, contract, request_hash FROM validation_responded WHERE chain_id = $1 AND block_number >= $2
-"""
 EXISTING: LiteralString = (
     "SELECT agent_id FROM agent WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])"
+)
+DELETE_UNATTACHED: LiteralString = (
+    "DELETE FROM unattached WHERE chain_id = $1 AND block_number >= $2"
 )
 DELETE_STATS: LiteralString = (
     "DELETE FROM agent_stats WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])"
@@ -109,20 +100,35 @@ SELECT agent_id, created_block, created_log_index FROM agent
 """
 
 
-async def _touched(tx: Tx, chain_id: int, first: int) -> subjects.Subjects:
-    agent_ids: set[int] = set()
-    for table in facts.IDENTITY_TABLES:
-        rows = await tx.fetch(
-            f"SELECT DISTINCT agent_id FROM {table.name} WHERE chain_id = $1 AND block_number >= $2",
-            chain_id,
-            first,
+async def _orphaned(tx: Tx, chain_id: int, first: int) -> frozenset[str]:
+    """The tables that hold something at or above `first`: most of a reorg is not to touch the others."""
+    names = (*(table.name for table in facts.TABLES.values()), "quarantine", "unattached")
+    tests = ", ".join(
+        f"EXISTS (SELECT FROM {name} WHERE chain_id = $1 AND block_number >= $2)" for name in names
+    )
+    row = await tx.fetchrow(f"SELECT {tests}", chain_id, first)
+    assert row is not None
+    return frozenset(name for name, there in zip(names, row, strict=True) if there)
+
+
+async def _touched(
+    tx: Tx, chain_id: int, first: int, orphaned: frozenset[str]
+) -> subjects.Subjects:
+    async def keys(kinds: Iterable[type[Fact]], columns: str) -> set[Any]:
+        names = [facts.TABLES[kind].name for kind in kinds]
+        union = " UNION ".join(
+            f"SELECT {columns} FROM {name} WHERE chain_id = $1 AND block_number >= $2"
+            for name in names
+            if name in orphaned
         )
-        agent_ids.update(row[0] for row in rows)
-    cells: set[CellKey] = {tuple(row) for row in await tx.fetch(CELL_KEYS, chain_id, first)}
-    requests: set[RequestKey] = {
-        tuple(row) for row in await tx.fetch(REQUEST_KEYS, chain_id, first)
-    }
-    return subjects.Subjects(agent_ids, cells, requests)
+        return {tuple(row) for row in await tx.fetch(union, chain_id, first)} if union else set()
+
+    identity_kinds = [table.kind for table in facts.IDENTITY_TABLES]
+    return subjects.Subjects(
+        agent_ids={key[0] for key in await keys(identity_kinds, "agent_id")},
+        cells=await keys(OF_CELLS, "agent_id, client, feedback_index"),
+        requests=await keys(OF_REQUESTS, "agent_id, contract, request_hash"),
+    )
 
 
 async def _discount(tx: Tx, chain_id: int, touched: subjects.Subjects, into: Fold) -> None:
@@ -144,10 +150,10 @@ async def _discount(tx: Tx, chain_id: int, touched: subjects.Subjects, into: Fol
         await tx.execute(DELETE_REQUESTS, chain_id, *_columns(held, 3))
 
 
-async def _delete(tx: Tx, chain_id: int, first: int) -> Taken:
-    content: dict[str, Any] = {}
+async def _delete(tx: Tx, chain_id: int, first: int, orphaned: frozenset[str]) -> Taken:
+    content: list[str] = []
     fact_count = 0
-    for name in (*(table.name for table in facts.TABLES.values()), "quarantine"):
+    for name in sorted(orphaned - {"unattached"}):
         row = await tx.fetchrow(
             f"WITH gone AS (DELETE FROM {name} WHERE chain_id = $1 AND block_number >= $2 RETURNING *)"
             " SELECT count(*), jsonb_agg(to_jsonb(gone) - 'chain_id' ORDER BY block_number, log_index)::text"
@@ -156,18 +162,18 @@ async def _delete(tx: Tx, chain_id: int, first: int) -> Taken:
             first,
         )
         assert row is not None
-        if row[0]:
-            content[name] = json.loads(row[1])
-            fact_count += row[0] if name != "quarantine" else 0
-    await tx.execute(
-        "DELETE FROM unattached WHERE chain_id = $1 AND block_number >= $2", chain_id, first
-    )
+        content.append(f'"{name}": {row[1]}')
+        fact_count += row[0] if name != "quarantine" else 0
+    if "unattached" in orphaned:
+        await tx.execute(DELETE_UNATTACHED, chain_id, first)
     await tx.execute("DELETE FROM block WHERE chain_id = $1 AND number >= $2", chain_id, first)
-    return Taken(fact_count, json.dumps(content))
+    return Taken(fact_count, f"{{{', '.join(content)}}}")
 
 
 async def _refold_rest(tx: Tx, chain_id: int, touched: subjects.Subjects, again: Fold) -> None:
     """Fold the touched records from the facts that stay, and write marks and requests."""
+    if not touched.cells and not touched.requests:
+        return
     agent_ids = {*(key[0] for key in touched.cells), *(key[0] for key in touched.requests)}
     births = {
         row[0]: (row[1], row[2])

@@ -1,0 +1,1 @@
+"""HTTP over the reads: `app` makes it, `answers` are what it says (the CLI says the same)."""

@@ -1,0 +1,440 @@
+"""One agent, its metadata, and lists of agents; now and at a past block."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from renown.api.answers.answer import (
+    LISTED_URI_CUT_BYTES,
+    URI_CUT_BYTES,
+    Answer,
+    ChainsPage,
+    Page,
+    more,
+)
+from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past, past_of_chains
+from renown.api.answers.values import (
+    Address,
+    Block,
+    Count,
+    Cuttable,
+    Hash,
+    Hex,
+    Id,
+    Key,
+    Text,
+    TextHex,
+    Time,
+    address,
+    address_or_none,
+    agent_key,
+    hex_text,
+    joined,
+    texts,
+)
+from renown.derive.fold import Fold
+from renown.derive.identity import Entry, Identity
+from renown.errors import ChainNotFound
+from renown.spec.text import is_clean
+from renown.store import agents as store
+from renown.store import facts, reads_reputation
+from renown.store.agents import AgentRow, CountsRow
+from renown.store.pool import Conn, transaction
+from renown.store.reads import NEVER, UNCUT, Head, key_args, no_such_agent, require_chain
+from renown.types import AgentKey
+
+WalletState = Literal["unset", "default", "proved", "cleared", "malformed"]
+
+
+class Counts(msgspec.Struct, kw_only=True, frozen=True):
+    """What was said about an agent. Feedback that a restarted registry superseded is in none."""
+
+    feedback: Annotated[Count, Meta(description="Given, revoked ones too.")]
+    revoked: Count
+    clients: Annotated[Count, Meta(description="Distinct addresses that gave feedback.")]
+    responses: Count
+    validations: Annotated[Count, Meta(description="Requested.")]
+    validations_answered: Count
+
+
+class ListedAgent(Cuttable, kw_only=True):
+    """An agent, as its registry's events make it."""
+
+    key: Key
+    uuid: Annotated[str, Meta(description="uuid5(NAMESPACE_URL, key).")]
+    chain_id: int
+    registry: Address
+    agent_id: Id
+    owner: Address
+    registrant: Annotated[
+        Address | None, Meta(description="Who registered it; null if no Registered was seen.")
+    ]
+    uri: Annotated[Text | None, Meta(description="Null: never said. Empty: said to be empty.")]
+    uri_hex: TextHex = msgspec.UNSET
+    uri_block: Annotated[Block | None, Meta(description="When the URI was said.")]
+    wallet: Annotated[Address | None, Meta(description="See `wallet_state` before paying it.")]
+    wallet_state: Annotated[
+        WalletState,
+        Meta(
+            description="`default`: set by registration, without a signature. `proved`: the wallet"
+            " signed. `cleared`: by a transfer or on purpose. `unset`: never said. `malformed`: said,"
+            " but no address; its bytes stand in the metadata."
+        ),
+    ]
+    approved: Annotated[Address | None, Meta(description="May manage this agent (ERC-721).")]
+    transfers: Count
+    created_block: Block
+    created_at: Time
+    created_tx: Hash
+    counts: Counts
+
+
+class Agent(ListedAgent, kw_only=True):
+    """One agent."""
+
+    as_of: AsOf
+
+
+class AgentPage(ChainsPage[ListedAgent], kw_only=True):
+    """A page of agents."""
+
+
+class Metadata(Cuttable, kw_only=True):
+    """One entry of an agent's on-chain metadata that is set."""
+
+    key: Text
+    key_hex: TextHex = msgspec.UNSET
+    value_hex: Hex
+    value_text: Annotated[
+        str | None, Meta(description="The value as text; null where it is not clean UTF-8.")
+    ]
+    set_block: Block
+
+
+class MetadataPage(Page[Metadata], kw_only=True):
+    """A page of an agent's metadata, in the order of the keys' keccak-256."""
+
+
+# One agent -----------------------------------------------------------------------------------
+
+
+async def agent(
+    conn: Conn, key: AgentKey, *, at: At | None = None, full: bool = False
+) -> Answer[Agent]:
+    """One agent. `full` gives its URI whole, however long.
+
+    Raises:
+        AgentNotFound, ChainNotFound, BlockBeyondHead, BadParameter.
+    """
+    cut = UNCUT if full else URI_CUT_BYTES
+    if at is not None:
+        return await _past_agent(conn, key, at, cut)
+    found = await store.one(conn, key_args(key), uri_cut_bytes=cut)
+    head = require_chain(key, found.head if found else None)
+    if found is None or found.agent is None:
+        raise no_such_agent(key, head)
+    return _answer(found.agent, found.counts, head, found.version)
+
+
+async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes | None, AsOf, str]:
+    """An agent's URI as the exact bytes that the registry holds; None if it never said one.
+
+    Beside it stand the block and the version, as in `agent`, whose errors it raises.
+    """
+    if at is not None:
+        async with transaction(conn, "repeatable_read"):
+            row, _, head, version = await _past_row(conn, key, at)
+            return row.uri, as_of(head), _version(row, version)
+    found = await store.one(conn, key_args(key))
+    head = require_chain(key, found.head if found else None)
+    if found is None or found.agent is None:
+        raise no_such_agent(key, head)
+    return found.agent.uri, as_of(head), _version(found.agent, found.version)
+
+
+async def _past_agent(conn: Conn, key: AgentKey, at: At, cut: int) -> Answer[Agent]:
+    async with transaction(conn, "repeatable_read"):
+        row, counts, head, version = await _past_row(conn, key, at)
+    return _answer(_cut(row, cut), counts, head, version)
+
+
+async def _past_row(conn: Conn, key: AgentKey, at: At) -> tuple[AgentRow, CountsRow, Head, int]:
+    head = await past(conn, key, at)
+    found = await store.one(conn, key_args(key), uri_cut_bytes=0)
+    if found is None or found.agent is None:
+        raise no_such_agent(key, head, past=True)
+    rows = await as_they_were(conn, [found.agent], head.block_number)
+    if not rows:
+        raise no_such_agent(key, head, past=True)
+    return (*rows[0], head, found.version)
+
+
+def _answer(row: AgentRow, counts: CountsRow, head: Head, version: int) -> Answer[Agent]:
+    block = as_of(head)
+    return Answer(Agent(as_of=block, **_fields(row, counts)), [block], _version(row, version))
+
+
+def _version(row: AgentRow, version: int) -> str:
+    return f"{row.chain_id}.{row.agent_id}.{version}"
+
+
+def _fields(row: AgentRow, counts: CountsRow) -> dict[str, Any]:
+    return {
+        **texts(("uri", row.uri, row.uri_bytes)),
+        "key": agent_key(row.chain_id, row.registry, row.agent_id),
+        "uuid": str(row.uuid),
+        "chain_id": row.chain_id,
+        "registry": address(row.registry),
+        "agent_id": str(row.agent_id),
+        "owner": address(row.owner),
+        "registrant": address_or_none(row.registrant),
+        "uri_block": row.uri_block,
+        "wallet": address_or_none(row.wallet),
+        "wallet_state": row.wallet_state,
+        "approved": address_or_none(row.approved),
+        "transfers": row.transfer_count,
+        "created_block": row.created_block,
+        "created_at": row.created_at,
+        "created_tx": hex_text(row.created_tx),
+        "counts": counts_of(counts),
+    }
+
+
+def counts_of(counts: CountsRow) -> Counts:
+    """The counts of an agent as they are said."""
+    return Counts(
+        feedback=counts.feedback_count,
+        revoked=counts.revoked_count,
+        clients=counts.client_count,
+        responses=counts.response_count,
+        validations=counts.validation_count,
+        validations_answered=counts.validation_responded_count,
+    )
+
+
+# The past: folded from facts -------------------------------------------------------------------
+
+
+async def as_they_were(
+    conn: Conn, rows: Sequence[AgentRow], upto_block: int
+) -> list[tuple[AgentRow, CountsRow]]:
+    """Agents of one chain at the end of a block, in the order given, less those minted later.
+
+    Only who they are is taken from `rows`. URIs come whole.
+    """
+    if not rows:
+        return []
+    chain_id, ids = rows[0].chain_id, [row.agent_id for row in rows]
+    fold = await _identities(conn, chain_id, ids, upto_block)
+    counts = await reads_reputation.counts_at(conn, chain_id, ids, upto_block)
+    return [
+        (_as_it_was(row, identity), counts.get(row.agent_id, CountsRow()))
+        for row in rows
+        if (identity := fold.identities.get(row.agent_id)) is not None
+    ]
+
+
+async def _identities(conn: Conn, chain_id: int, ids: Sequence[int], upto_block: int) -> Fold:
+    found = await facts.of_agents(
+        conn, chain_id, ids, upto_block=upto_block, tables=facts.IDENTITY_TABLES
+    )
+    return Fold().run(found)
+
+
+def _as_it_was(row: AgentRow, identity: Identity) -> AgentRow:
+    return msgspec.structs.replace(
+        row,
+        owner=identity.owner,
+        registrant=identity.registrant,
+        uri=identity.uri,
+        uri_bytes=None if identity.uri is None else len(identity.uri),
+        uri_block=identity.uri_block,
+        wallet=identity.wallet,
+        wallet_state=identity.wallet_state,
+        approved=identity.approved,
+        transfer_count=identity.transfer_count,
+    )
+
+
+def _cut(row: AgentRow, cut: int) -> AgentRow:
+    if row.uri is None or len(row.uri) <= cut:
+        return row
+    return msgspec.structs.replace(row, uri=row.uri[:cut])
+
+
+# Lists ---------------------------------------------------------------------------------------
+
+
+async def agents(
+    conn: Conn,
+    *,
+    chain_id: int | None = None,
+    owner: bytes | None = None,
+    at: At | None = None,
+    after: tuple[Any, ...] | None = None,
+    limit: int,
+) -> Answer[AgentPage]:
+    """Agents of one chain or all, newest first; of one owner, by chain and then newest first.
+
+    Raises:
+        ChainNotFound, BlockBeyondHead, BadParameter.
+    """
+    start = store.After(*after) if after else store.FROM_NEWEST
+    if at is not None:
+        async with transaction(conn, "repeatable_read"):
+            return await _past_agents(conn, chain_id, owner, at, start, limit)
+    ask = limit + 1, LISTED_URI_CUT_BYTES
+    if owner is not None:
+        page = await store.of_owner(
+            conn, owner, chain_id=chain_id, after=start, limit=ask[0], uri_cut_bytes=ask[1]
+        )
+    elif chain_id is not None:
+        page = await store.of_chain(conn, chain_id, after=start, limit=ask[0], uri_cut_bytes=ask[1])
+    else:
+        page = await store.newest(conn, after=start, limit=ask[0], uri_cut_bytes=ask[1])
+    _require(chain_id, page.heads)
+    return _list(page.heads, page.rows, limit)
+
+
+async def _past_agents(
+    conn: Conn,
+    chain_id: int | None,
+    owner: bytes | None,
+    at: At,
+    start: store.After,
+    limit: int,
+) -> Answer[AgentPage]:
+    heads = await past_of_chains(conn, chain_id, at)
+    _require(chain_id, heads)
+    upto = {head.chain_id: head.block_number for head in heads}
+    if owner is not None:
+        page = await store.owned_at(
+            conn, owner, upto, after=start, limit=limit + 1, uri_cut_bytes=0
+        )
+    else:
+        page = await store.newest(
+            conn,
+            chain_id=chain_id,
+            upto=_latest_time(heads, at),
+            after=start,
+            limit=limit + 1,
+            uri_cut_bytes=0,
+        )
+    wanted = [row for row, _ in page.rows]
+    found: dict[tuple[int, int], tuple[AgentRow, CountsRow]] = {}
+    by_chain: defaultdict[int, list[AgentRow]] = defaultdict(list)
+    for row in wanted:
+        by_chain[row.chain_id].append(row)
+    for chain, rows in by_chain.items():
+        for was in await as_they_were(conn, rows, upto[chain]):
+            found[chain, was[0].agent_id] = was
+    kept = [found[place] for row in wanted if (place := (row.chain_id, row.agent_id)) in found]
+    return _list(heads, [(_cut(r, LISTED_URI_CUT_BYTES), c) for r, c in kept], limit)
+
+
+def _latest_time(heads: Sequence[Head], at: At) -> datetime:
+    if isinstance(at, datetime):
+        return at
+    return heads[0].block_time or datetime.fromtimestamp(0, NEVER.tzinfo)
+
+
+def _list(
+    heads: Iterable[Head], rows: Sequence[tuple[AgentRow, CountsRow]], limit: int
+) -> Answer[AgentPage]:
+    shown, last = more(rows, limit)
+    blocks = as_of_all(heads)
+    page = AgentPage(as_of=blocks, items=[ListedAgent(**_fields(*row)) for row in shown])
+    after = (last[0].created_at, last[0].chain_id, last[0].agent_id) if last else None
+    return Answer(page, blocks, after=after)
+
+
+def _require(chain_id: int | None, heads: Sequence[Head]) -> None:
+    if chain_id is not None and not heads:
+        raise ChainNotFound("this index does not hold that chain", chain_id=chain_id)
+
+
+# Metadata --------------------------------------------------------------------------------------
+
+
+async def metadata(
+    conn: Conn,
+    key: AgentKey,
+    *,
+    at: At | None = None,
+    after: tuple[Any, ...] | None = None,
+    limit: int,
+) -> Answer[MetadataPage]:
+    """An agent's on-chain metadata. The wallet is not among it unless it is no address.
+
+    Raises:
+        AgentNotFound, ChainNotFound, BlockBeyondHead, BadParameter.
+    """
+    start: bytes = after[0] if after else b""
+    if at is not None:
+        async with transaction(conn, "repeatable_read"):
+            return await _past_metadata(conn, key, at, start, limit)
+    found = await store.metadata(
+        conn, key_args(key), after=start, limit=limit + 1, cut_bytes=URI_CUT_BYTES
+    )
+    head = require_chain(key, found.head if found else None)
+    if found is None or found.agent_id is None:
+        raise no_such_agent(key, head)
+    version = f"{head.chain_id}.{found.agent_id}.{found.version}"
+    return _metadata(head, found.rows, limit, version)
+
+
+async def _past_metadata(
+    conn: Conn, key: AgentKey, at: At, start: bytes, limit: int
+) -> Answer[MetadataPage]:
+    head = await past(conn, key, at)
+    found = await store.one(conn, key_args(key), uri_cut_bytes=0)
+    if found is None or found.agent is None:
+        raise no_such_agent(key, head, past=True)
+    agent_id = found.agent.agent_id
+    fold = await _identities(conn, head.chain_id, [agent_id], head.block_number)
+    identity = fold.identities.get(agent_id)
+    if identity is None:
+        raise no_such_agent(key, head, past=True)
+    rows = [
+        _entry_row(key_hash, entry)
+        for key_hash, entry in sorted(identity.entries.items())
+        if key_hash > start
+    ]
+    return _metadata(head, rows, limit, f"{head.chain_id}.{agent_id}.{found.version}")
+
+
+def _entry_row(key_hash: bytes, entry: Entry) -> store.EntryRow:
+    cut = URI_CUT_BYTES
+    return store.EntryRow(
+        *(key_hash, entry.key[:cut], len(entry.key), entry.value[:cut], len(entry.value)),
+        *(entry.block_number, entry.log_index),
+    )
+
+
+def _metadata(
+    head: Head, rows: Sequence[store.EntryRow], limit: int, version: str
+) -> Answer[MetadataPage]:
+    shown, last = more(rows, limit)
+    block = as_of(head)
+    page = MetadataPage(as_of=block, items=[_entry(row) for row in shown])
+    return Answer(page, [block], version, (last.key_hash,) if last else None)
+
+
+def _entry(row: store.EntryRow) -> Metadata:
+    whole = row.value_bytes == len(row.value)
+    fields = joined(
+        texts(("key", row.key, row.key_bytes)),
+        {} if whole else {"truncated": {"value_hex": row.value_bytes}},
+    )
+    return Metadata(
+        **fields,
+        value_hex=hex_text(row.value),
+        value_text=row.value.decode() if whole and is_clean(row.value) else None,
+        set_block=row.block_number,
+    )

@@ -1,0 +1,62 @@
+"""What every read returns, and the shape of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from msgspec import Meta, Struct
+
+from renown.api.answers.as_of import AsOf
+
+B = TypeVar("B", bound=Struct)
+T = TypeVar("T")
+
+MOST_ROWS = 100
+"""Rows of a page at most."""
+URI_CUT_BYTES = 16_384
+LISTED_URI_CUT_BYTES = 1_024
+
+NextCursor = Annotated[
+    str | None, Meta(description="Give it as `cursor` for the next page; null on the last.")
+]
+
+
+class Answer(Struct, Generic[B], frozen=True):
+    """A body, and what a transport needs beside it.
+
+    Attributes:
+        body: the answer; encodes to JSON as it is.
+        as_of: the blocks it is true at, which stand in the body too.
+        version: changes whenever the body may, but not when only the head moved; None where the
+            transport must tell from the content.
+        after: where the next page begins, None on the last; the transport makes a cursor of it.
+    """
+
+    body: B
+    as_of: Sequence[AsOf]
+    version: str | None = None
+    after: tuple[Any, ...] | None = None
+
+
+class Page(Struct, Generic[T], kw_only=True):
+    """One page of one chain's or one agent's rows."""
+
+    as_of: AsOf
+    items: list[T]
+    next_cursor: NextCursor = None
+
+
+class ChainsPage(Struct, Generic[T], kw_only=True):
+    """One page of several chains' rows, with the block of each chain that was looked at."""
+
+    as_of: list[AsOf]
+    items: list[T]
+    next_cursor: NextCursor = None
+
+
+def more(rows: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
+    """A page of `limit` out of `limit + 1` rows asked for, and its last row if there are more."""
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1]
+    return rows, None

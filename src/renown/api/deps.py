@@ -1,0 +1,152 @@
+"""What the routes share: the desk they work at, and parameters with their meaning."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Path, Query
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from renown.api.answers import chains
+from renown.api.answers.answer import MOST_ROWS, Answer
+from renown.api.pages import Cursors
+from renown.api.replies import reply
+from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
+from renown.store.pool import Conn, Pool
+from renown.types import MAX_BIGINT, Address, parse_address
+
+B = TypeVar("B", bound=Struct)
+
+KeyParam = Annotated[
+    str,
+    Path(
+        max_length=300,
+        description="An agent key: `eip155:{chainId}:{registry}:{agentId}`, `{chainId}:{agentId}` or"
+        " the agent's UUID. `#` or `/` before the id is taken too, percent-encoded.",
+        examples=["8453:42", "eip155:8453:0x8004a169fb4a3325136eb29fa0ceb6d2e539a432:42"],
+    ),
+]
+ClientParam = Annotated[
+    str, Path(max_length=100, description="Address of the client that gave the feedback.")
+]
+IndexParam = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="Index of the feedback, from 1.")]
+AtParam = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="Answer as of the past: a block number (of exactly one chain), a time such as"
+        " `2026-03-01T12:00:00Z`, or Unix seconds as `@1772366400`. The last stored block at or"
+        " before it counts.",
+    ),
+]
+NoPastParam = Annotated[
+    str | None,
+    Query(max_length=64, description="Not served here: this answer exists for the present only."),
+]
+ChainParam = Annotated[
+    str | None, Query(max_length=64, description="Only this chain: its id or its short name.")
+]
+ChainNeeded = Annotated[str, Query(max_length=64, description="A chain's id or short name.")]
+LimitParam = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows of a page at most.")]
+CursorParam = Annotated[
+    str | None, Query(max_length=600, description="`next_cursor` of the page before.")
+]
+TagParam = Annotated[
+    str | None, Query(max_length=10_000, description="Compared byte by byte, as UTF-8.")
+]
+AddressParam = Annotated[str | None, Query(max_length=100, description="0x and 40 hex digits.")]
+
+
+class Desk:
+    """What every request works with. One per app, in `app.state.desk`.
+
+    Args:
+        pool: may be set later, when the app opens its own.
+    """
+
+    def __init__(self, pool: Pool | None, cursors: Cursors) -> None:
+        self.pool = pool
+        self.cursors = cursors
+        self._chain_ids: dict[str, int] = {}
+
+    def reading(self) -> AbstractAsyncContextManager[Conn]:
+        """A connection for one request."""
+        if self.pool is None:
+            raise DatabaseUnavailable("the API has no connection to its database yet")
+        return self.pool.connection()
+
+    async def chain_id(self, conn: Conn, name: str | None) -> int | None:
+        """The id of a chain by id or short name, None for none. Raises ChainNotFound.
+
+        A number needs no look-up here: the read that it is for tells whether it is held.
+        """
+        if name is None:
+            return None
+        if name.isascii() and name.isdigit() and len(name) < 20 and int(name) <= MAX_BIGINT:
+            return int(name)
+        known = self._chain_ids.get(name)
+        if known is None:  # a chain's short name never changes
+            known = self._chain_ids[name] = await chains.chain_id(conn, name)
+        return known
+
+
+def desk_of(request: Request) -> Desk:
+    """The app's desk."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def position(request: Request, cursor: str | None) -> tuple[Any, ...] | None:
+    """Where the page asked for begins; None for the first. Raises BadCursor."""
+    if cursor is None:
+        return None
+    return desk_of(request).cursors.read(cursor, _scope(request))
+
+
+def page_reply(request: Request, answer: Answer[B]) -> Response:
+    """`reply` for a page: its `next_cursor` is made here, where the query is known."""
+    if answer.after is not None:
+        cursor = desk_of(request).cursors.write(answer.after, _scope(request))
+        answer.body.next_cursor = cursor  # type: ignore[attr-defined]
+    return reply(request, answer)
+
+
+def present_only(at: str | None) -> None:
+    """Raises PastNotServed if a past moment is asked for."""
+    if at is not None:
+        raise PastNotServed(
+            "this answer exists for the present only: leave `at` out", parameter="at"
+        )
+
+
+def address_param(text: str | None) -> Address | None:
+    """An optional address. Raises BadAddress."""
+    return None if text is None else parse_address(text)
+
+
+def tag_param(text: str | None) -> bytes | None:
+    """An optional tag as the bytes that the chain has."""
+    return None if text is None else text.encode("utf-8", "replace")
+
+
+def addresses_param(text: str, *, most: int) -> list[bytes]:
+    """Addresses separated by commas, repeats kept. Raises BadAddress, BadParameter."""
+    parts = text.split(",")
+    if len(parts) > most:
+        raise BadParameter(
+            f"at most {most} addresses, got {len(parts)}", parameter="clients", most=most
+        )
+    return [parse_address(part.strip()) for part in parts]
+
+
+def _scope(request: Request) -> str:
+    query = [
+        pair
+        for pair in sorted(request.query_params.multi_items())
+        if pair[0] not in ("cursor", "limit")
+    ]
+    return f"{request.url.path}?{urlencode(query, errors='replace')}"

@@ -1,0 +1,138 @@
+"""The contract: OpenAPI 3.1, its schemas made from the very types that are encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from renown import errors
+from renown.api.answers import agents, chains, feedback, history, reputation, stream, validations
+from renown.api.problems import PROBLEM_JSON
+from renown.errors import RenownError
+
+TITLE = "Renown"
+SUMMARY = "The self-hosted, open index of ERC-8004 agents."
+DESCRIPTION = """\
+Every answer is true at a block: `as_of` in its body and `Renown-As-Of` among its headers say which. `?at=`
+asks for the past. Integers that may exceed 2^53 are strings; addresses are checksummed; null is a
+state and never stands for zero. An `ETag` changes when an answer does, not when only the head moved.
+Errors are problems (RFC 9457), each `type` a page that explains it."""
+
+BODIES: tuple[type[msgspec.Struct], ...] = (
+    *(agents.Agent, agents.AgentPage, agents.MetadataPage),
+    *(feedback.FeedbackPage, feedback.FeedbackRecords, feedback.ResponsePage),
+    *(feedback.SaidFeedbackPage, history.HistoryPage, reputation.Reputation),
+    *(validations.ValidationPage, stream.OutboxPage, stream.QuarantinePage),
+    *(chains.Chain, chains.Chains, chains.Status, chains.Network),
+)
+_REF = "#/components/schemas/{name}"
+_PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "An error, as RFC 9457 describes them. Further members say what was wrong.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "description": "Path of the page that explains it."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "Path of the request."},
+    },
+}
+_HEADERS: dict[str, Any] = {
+    "Renown-As-Of": {
+        "description": "The block of each chain that the answer is true at: a structured field (RFC"
+        " 9651), a list of chain ids with block, hash, time, finality.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "ETag": {
+        "description": "Weak; changes when the answer does, not when only the head moved.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def answers(
+    body: type[msgspec.Struct], *problems: type[RenownError], not_modified: bool = True
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers with `body` or one of `problems`.
+
+    A malformed parameter (400) and a database that is away (503) are always among them.
+    """
+    described: dict[int | str, dict[str, Any]] = {
+        200: {
+            "description": _first_line(body),
+            "headers": _HEADERS,
+            "content": {"application/json": {"schema": {"$ref": _ref(body)}}},
+        }
+    }
+    if not_modified:
+        described[304] = {"description": "You have it already.", "headers": _HEADERS}
+    described.update(problem_answers(errors.BadParameter, *problems, errors.StoreError))
+    return described
+
+
+def problem_answers(*problems: type[RenownError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` that `problems` make, those of one status together."""
+    by_status: dict[int, list[str]] = {}
+    for kind in problems:
+        by_status.setdefault(kind.status, []).append(f"{kind.slug}: {_first_line(kind)}")
+    return {
+        status: {
+            "description": " · ".join(lines),
+            "content": {PROBLEM_JSON: {"schema": {"$ref": _REF.format(name="Problem")}}},
+        }
+        for status, lines in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Let `app.openapi()` give our document."""
+
+    @cache
+    def document() -> dict[str, Any]:
+        made = get_openapi(
+            title=TITLE,
+            version=app.version,
+            summary=SUMMARY,
+            description=DESCRIPTION,
+            routes=app.routes,
+            license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        )
+        _drop_validation_errors(made)
+        made.setdefault("components", {})["schemas"] = schemas()
+        return made
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+@cache
+def schemas() -> dict[str, Any]:
+    """JSON Schemas of everything that is answered, by name."""
+    _, components = msgspec.json.schema_components(BODIES, ref_template=_REF)
+    return {**components, "Problem": _PROBLEM}
+
+
+def _drop_validation_errors(document: dict[str, Any]) -> None:
+    """FastAPI adds its own 422, which our problem handler never lets out."""
+    for operation in _operations(document):
+        operation["responses"].pop("422", None)
+
+
+def _operations(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for path in document.get("paths", {}).values():
+        yield from path.values()
+
+
+def _ref(body: type[msgspec.Struct]) -> str:
+    return _REF.format(name=body.__name__)
+
+
+def _first_line(kind: type[Any]) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]

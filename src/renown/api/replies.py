@@ -1,0 +1,62 @@
+"""Answers as HTTP responses: bytes, entity tag, `Renown-As-Of`, 304."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from renown.api import etag
+from renown.api.answers.answer import Answer
+from renown.api.answers.as_of import AsOf
+
+JSON = "application/json"
+REVALIDATE = "public, no-cache"
+"""May be kept, must be asked about: an answer is true at a block."""
+_encode = msgspec.json.Encoder().encode
+
+
+def reply(
+    request: Request, answer: Answer[Any], *, cache: str = REVALIDATE, tagged: bool = True
+) -> Response:
+    """The response to a GET, or 304 when the client has this answer already.
+
+    Args:
+        tagged: false for what only says how things stand now, such as status.
+    """
+    body = _encode(answer.body)
+    headers = {"Renown-As-Of": as_of_header(answer.as_of), "Cache-Control": cache}
+    if tagged:
+        if answer.version is not None:
+            tag = etag.of_version(answer.version)
+        else:
+            tag = etag.of_content(body, _encode(answer.body.as_of))
+        headers["ETag"] = tag
+        known = request.headers.get("if-none-match")
+        if known is not None and etag.matches(tag, known):
+            return Response(status_code=304, headers=headers)
+    return Response(body, media_type=JSON, headers=headers)
+
+
+def as_of_header(blocks: Sequence[AsOf]) -> str:
+    """`Renown-As-Of`: a list of chain ids with parameters (a structured field, RFC 9651).
+
+    One chain says all: `8453;block=36000000;hash="0x…";time=@1772366400;finality=final`. Of several each
+    says its block and finality, to stay short. A chain of which nothing is stored has no parameters.
+    """
+    return ", ".join(_item(block, alone=len(blocks) == 1) for block in blocks)
+
+
+def _item(block: AsOf, *, alone: bool) -> str:
+    if block.block_number is None:
+        return str(block.chain_id)
+    item = f"{block.chain_id};block={block.block_number}"
+    if alone and block.block_hash is not None:
+        item += f';hash="{block.block_hash}"'
+    if alone and block.time is not None:
+        item += f";time=@{int(block.time.astimezone(UTC).timestamp())}"
+    return f"{item};finality={block.finality}"

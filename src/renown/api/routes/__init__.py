@@ -1,0 +1,1 @@
+"""One module per family of routes. The signature of a route is its contract."""

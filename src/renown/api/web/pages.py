@@ -1,0 +1,108 @@
+"""The pages: home, one agent, the API's documentation, what an error means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from renown.api.answers import agents, chains, feedback, history, reputation, validations
+from renown.api.deps import desk_of, position
+from renown.api.problems import slugs
+from renown.api.web.page import render
+from renown.errors import RenownError, RouteNotFound
+from renown.store.feedback import Filter
+from renown.store.pool import transaction
+from renown.types import parse_agent_key
+
+router = APIRouter(include_in_schema=False)
+NEWEST_AGENTS = 25
+NEWEST_ROWS = 20
+EVERYTHING = Filter(revoked=True, superseded=True)
+
+
+@router.get("/")
+async def home(request: Request, cursor: str | None = None) -> Response:
+    """Chains, how they stand, and the newest agents."""
+    start = position(request, cursor)
+    desk = desk_of(request)
+    async with desk.reading() as conn, transaction(conn, "repeatable_read"):
+        status = (await chains.status(conn)).body
+        counts = (await chains.network(conn)).body
+        newest = await agents.agents(conn, after=start, limit=NEWEST_AGENTS)
+    return render(
+        "home.html",
+        chains=status.items,
+        counts={item.chain_id: item for item in counts.items},
+        counted_at=counts.counted_at,
+        slugs={chain.chain_id: chain.slug for chain in status.items},
+        agents=newest.body.items,
+        older=desk.cursors.write(newest.after, "/?") if newest.after else None,
+        first=start is None,
+    )
+
+
+@router.get("/agents")
+async def find_agent(request: Request, key: str = "") -> Response:
+    """Where the search box leads: the agent's page, under its canonical key."""
+    wanted = parse_agent_key(key)
+    async with desk_of(request).reading() as conn:
+        found = (await agents.agent(conn, wanted)).body
+    return RedirectResponse(f"/agents/{found.key}", status_code=303)
+
+
+@router.get("/agents/{key}")
+async def agent_page(request: Request, key: str) -> Response:
+    """One agent: what it is, what was said about it, and what happened to it."""
+    wanted = parse_agent_key(key)
+    async with desk_of(request).reading() as conn, transaction(conn, "repeatable_read"):
+        one = (await agents.agent(conn, wanted)).body
+        entries = await agents.metadata(conn, wanted, limit=NEWEST_ROWS)
+        tags = await reputation.of_agent(conn, wanted, limit=NEWEST_ROWS)
+        given = await feedback.of_agent(conn, wanted, EVERYTHING, limit=NEWEST_ROWS)
+        asked = await validations.of_agent(conn, wanted, limit=NEWEST_ROWS)
+        events = await history.of_agent(conn, wanted, order="newest", limit=NEWEST_ROWS)
+        chain = (await chains.chain(conn, str(one.chain_id))).body
+    return render(
+        "agent.html",
+        agent=one,
+        chain=chain,
+        metadata=entries.body.items,
+        more_metadata=entries.after is not None,
+        tags=sorted(tags.body.tags, key=lambda tag: -tag.live),
+        more_tags=tags.after is not None,
+        feedback=given.body.items,
+        more_feedback=given.after is not None,
+        validations=asked.body.items,
+        history=events.body.items,
+        more_history=events.after is not None,
+    )
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """The API's documentation, made from its OpenAPI document."""
+    document: dict[str, Any] = request.app.openapi()
+    families: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            family = operation.get("tags", ["other"])[0]
+            families.setdefault(family, []).append(
+                {"path": path, "method": method.upper(), **operation}
+            )
+    return render("docs.html", families=families, info=document["info"])
+
+
+@router.get("/problems/{slug}")
+async def problem(slug: str) -> Response:
+    """What an error means."""
+    for kind in slugs():
+        if kind.slug == slug:
+            return render("problem.html", kind=kind, above=_above(kind))
+    raise RouteNotFound("there is no error of this name; see /docs")
+
+
+def _above(kind: type[RenownError]) -> list[type[RenownError]]:
+    return [k for k in kind.__mro__[1:] if issubclass(k, RenownError) and k is not RenownError]

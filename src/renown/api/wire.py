@@ -1,0 +1,85 @@
+"""The outermost layer, below any framework: paths, HEAD, CORS and security headers for all answers."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_KEEP_OUT = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+PAGE_POLICY = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    b" frame-ancestors 'none'; base-uri 'none'"
+)
+_ALWAYS: list[tuple[bytes, bytes]] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Renown-As-Of, Retry-After"),
+    (b"vary", b"Accept-Encoding"),
+]
+_PREFLIGHT: list[tuple[bytes, bytes]] = [
+    *_ALWAYS,
+    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+    (b"access-control-allow-headers", b"If-None-Match, Content-Type"),
+    (b"access-control-max-age", b"86400"),
+    (b"allow", b"GET, HEAD, OPTIONS"),
+    (b"content-length", b"0"),
+]
+
+
+class Wire:
+    """ASGI middleware around the whole app.
+
+    - A slash percent-encoded within a segment (`…%2F42` in an agent key) stays in its segment, as `#`,
+      which every reader of keys takes for the same.
+    - HEAD is GET without the body. OPTIONS is answered here: everything public may be read by any
+      page, with no credentials.
+    - Every answer forbids sniffing, framing and scripts; pages get a policy of their own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"]
+        if method == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        raw_path = scope.get("raw_path") or b""
+        if b"%2" in raw_path:
+            scope["path"] = _kept_together(raw_path)
+        bare = method == "HEAD"
+        if bare:
+            scope["method"] = "GET"
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                headers.extend(_ALWAYS)
+                headers.append((b"content-security-policy", _policy(headers)))
+            elif bare and message["type"] == "http.response.body":
+                if message.get("more_body"):
+                    return
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await self._app(scope, receive, dressed)
+
+
+def _policy(headers: list[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
+        if name == b"content-type":
+            return PAGE_POLICY if value.startswith(b"text/html") else _KEEP_OUT
+    return _KEEP_OUT
+
+
+def _kept_together(raw_path: bytes) -> str:
+    segments = raw_path.split(b"?", 1)[0].decode("ascii", "replace").split("/")
+    return "/".join(unquote(segment, errors="replace").replace("/", "#") for segment in segments)

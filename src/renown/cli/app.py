@@ -1,0 +1,37 @@
+"""All commands under one roof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from renown.cli import chains, database, devnet, proof, quarantine, read, up
+from renown.cli.failing import fail
+
+app = typer.Typer(
+    name="renown",
+    help="Renown, the self-hosted index of ERC-8004 agents.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+up.add_to(app)
+devnet.add_to(app)
+read.add_to(app)
+chains.add_to(app)
+database.add_to(app)
+proof.add_to(app)
+quarantine.add_to(app)
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = app(args=args, standalone_mode=False, prog_name="renown")
+    except typer.Abort:
+        return 130
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last one to know what to say
+        return fail(error)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,84 @@
+"""The devnet that `renown up` starts itself. It is new each time: nothing of the last one holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from renown.cli.bars import bar
+from renown.cli.beside import beside
+from renown.cli.console import say
+from renown.cli.listening import bind
+from renown.cli.runtime import Database
+from renown.errors import SetupError
+from renown.spec.deployments import DEPLOYMENTS, DEVNET_CHAIN_ID
+from renown.store.forget import counts, forget
+from renown.store.writer import acquire
+
+if TYPE_CHECKING:
+    from renown.chain.devnet import DevnetEvent
+
+PORT = 8545
+"""Where tools look for a local chain."""
+
+
+@asynccontextmanager
+async def own_devnet() -> AsyncIterator[str]:
+    """A seeded devnet that keeps moving for as long as the block runs; gives its URL.
+
+    Raises:
+        ExceptionGroup: of ToolMissing or SetupError: anvil is missing, or ended.
+    """
+    from renown.chain.devnet import run_devnet
+
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    with ExitStack() as until_ready:
+        advance = until_ready.enter_context(bar("devnet: making the world", "acts"))
+
+        def heard(event: DevnetEvent) -> None:
+            if event.kind == "seeding":
+                advance(event.done, event.total)
+            elif event.kind == "ready" and not ready.done():
+                ready.set_result(event.url)
+
+        async with beside(run_devnet(port=_free_port(), on_event=heard)):
+            url = await ready
+            until_ready.close()
+            say(f"devnet: its JSON-RPC answers at {url}")
+            yield url
+
+
+async def forget_the_last(where: Database) -> None:
+    """Drop what the index holds of an earlier devnet, before anybody reads it.
+
+    Raises:
+        LeaseLost: another process indexes a devnet into this database.
+    """
+    devnet = DEPLOYMENTS[DEVNET_CHAIN_ID]
+    conn = await where.connect()
+    try:
+        held = await counts(conn, devnet.chain_id)
+        if held is None:
+            return
+        await acquire(conn, devnet, start_block=0, genesis_hash=None, name="renown up")
+        await forget(conn, devnet.chain_id)
+        say(
+            f"devnet: a new one starts, so the last one is forgotten "
+            f"({held['agents']:,} agents, {held['events']:,} events)"
+        )
+    finally:
+        conn.terminate()
+
+
+def _free_port() -> int | None:
+    try:
+        bind("127.0.0.1", PORT).close()
+    except SetupError:
+        say(
+            f"devnet: port {PORT} is in use, so another is taken; to follow the chain that listens "
+            f"there set RPC_URL=http://127.0.0.1:{PORT}"
+        )
+        return None
+    return PORT

@@ -1,0 +1,180 @@
+"""`renown up`, `renown index`, `renown serve`: what runs until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from renown.cli import process
+from renown.cli.console import say
+from renown.cli.options import Chains, Host, Port, Until, examples
+
+if TYPE_CHECKING:
+    import socket
+
+    from renown.cli.runtime import Database
+    from renown.ingest.supervise import Job
+    from renown.settings import Settings
+    from renown.spec.deployments import Deployment
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog=examples(
+            "renown up",
+            "renown up --chain base --chain ethereum",
+            "CHAIN=base RPC_URL=https://node.example/KEY renown up --port 9000",
+            "DATABASE_URL=postgresql://renown@db.example/renown renown up",
+        )
+    )(up)
+    app.command(
+        epilog=examples(
+            "renown index --chain base",
+            "renown index --chain sepolia --until 10000000",
+        )
+    )(index)
+    app.command(epilog=examples("renown serve", "renown serve --host 0.0.0.0 --port 80"))(serve)
+
+
+def up(
+    chain: Chains = None,
+    port: Port = None,
+    host: Host = None,
+    until: Until = None,
+    api: Annotated[
+        bool, typer.Option("--api/--no-api", help="Serve the API and the pages.")
+    ] = True,
+) -> None:
+    """Index chains and serve the index: database, indexer and API in one process.
+
+    Without DATABASE_URL a PostgreSQL of our own runs in the data directory. The chain `devnet`, the
+    default, is started here as well unless RPC_URL names one. Stop with Ctrl-C; the next start goes
+    on where this one stopped.
+    """
+    from renown.cli.runtime import chosen, database, load
+
+    settings = load(chain, service=True, port=port, host=host)
+    chains = chosen(settings)
+    check_nodes(settings, chains)
+
+    async def work() -> None:
+        from renown.cli.listening import bind
+
+        async with AsyncExitStack() as stack:
+            # First, because it is quick and likely to fail.
+            bound = stack.enter_context(bind(settings.host, settings.port)) if api else None
+            opening = database(settings, alone=True, create=True, service=True)
+            where = await stack.enter_async_context(opening)
+            await prepare(settings, where, chains)
+            if bound is not None:
+                await stack.enter_async_context(answering(settings, where, bound))
+            await index_chains(settings, where, chains, until)
+
+    process.run(work, service=until is None)
+
+
+def index(chain: Chains = None, until: Until = None) -> None:
+    """Index chains, without the API.
+
+    Beside a `renown up` on the same data directory it uses that one's database.
+    """
+    from renown.cli.runtime import chosen, database, load
+
+    settings = load(chain, service=True)
+    chains = chosen(settings)
+    check_nodes(settings, chains)
+
+    async def work() -> None:
+        async with database(settings, create=True, service=True) as where:
+            await prepare(settings, where, chains)
+            await index_chains(settings, where, chains, until)
+
+    process.run(work, service=until is None)
+
+
+def serve(port: Port = None, host: Host = None) -> None:
+    """Serve the API and the pages of an index, without indexing."""
+    from renown.cli.runtime import database, load
+
+    settings = load(service=True, port=port, host=host)
+
+    async def work() -> None:
+        import asyncio
+
+        from renown.cli.listening import bind
+
+        with bind(settings.host, settings.port) as bound:
+            async with database(settings, service=True) as where:
+                async with where.reading():  # the schema is current
+                    pass
+                async with answering(settings, where, bound):
+                    await asyncio.Event().wait()
+
+    process.run(work, service=True)
+
+
+@asynccontextmanager
+async def answering(
+    settings: Settings, where: Database, bound: socket.socket
+) -> AsyncIterator[None]:
+    """The API on `bound` for as long as the block runs."""
+    from renown.api.app import create_app
+    from renown.cli.listening import serving, url
+    from renown.cli.runtime import api_pool
+
+    # The pool is opened here, because a server that fails to start does not say why.
+    async with (
+        api_pool(settings, where) as pool,
+        serving(create_app(settings, pool=pool), bound),
+    ):
+        base = url(settings.host, bound.getsockname()[1])
+        say(f"serving {base}/ (pages), {base}/v1/agents (API), {base}/docs (its documentation)")
+        yield
+
+
+async def prepare(settings: Settings, where: Database, chains: Sequence[Deployment]) -> None:
+    """Bring the database to our schema, and forget the last devnet if a new one will be started."""
+    from renown.cli.own_devnet import forget_the_last
+    from renown.store.migrate import migrate
+
+    await migrate(where.direct_url)
+    if any(starts_devnet(settings, deployment) for deployment in chains):
+        await forget_the_last(where)
+
+
+async def index_chains(
+    settings: Settings, where: Database, chains: Sequence[Deployment], until: int | None
+) -> None:
+    """Follow `chains`, with a devnet of our own among them where no node is named for it."""
+    from renown.cli.following import follow
+    from renown.cli.own_devnet import own_devnet
+    from renown.cli.runtime import job
+
+    async with AsyncExitStack() as stack:
+        jobs: list[Job] = []
+        for deployment in chains:
+            urls: tuple[str, ...] = ()
+            if starts_devnet(settings, deployment):
+                urls = (await stack.enter_async_context(own_devnet()),)
+            jobs.append(job(settings, deployment, urls=urls))
+        await follow(where, jobs, until=until)
+
+
+def check_nodes(settings: Settings, chains: Sequence[Deployment]) -> None:
+    """Raises BadSettings, before anything is started, if a chain has no node."""
+    from renown.cli.runtime import job
+
+    for deployment in chains:
+        if not starts_devnet(settings, deployment):
+            job(settings, deployment)
+
+
+def starts_devnet(settings: Settings, deployment: Deployment) -> bool:
+    """Whether this is the devnet and nobody says where one runs."""
+    from renown.spec.deployments import DEVNET_CHAIN_ID
+
+    return deployment.chain_id == DEVNET_CHAIN_ID and deployment.chain_id not in settings.rpc_urls

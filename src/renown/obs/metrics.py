@@ -1,0 +1,123 @@
+"""What is counted and measured, for Prometheus. One registry, made by us alone.
+
+Every label set is bounded: hosts are those of the settings, chains those followed, kinds and
+reasons come from fixed lists. Durations are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import generate_latest as _generate
+
+REGISTRY = CollectorRegistry()
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_DEPTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+BUILD = Info("renown_build", "Version of this process.", registry=REGISTRY)
+
+# Nodes --------------------------------------------------------------------------------------------
+
+RPC_REQUESTS = Counter(
+    "renown_rpc_requests_total",
+    "Requests sent to a node.",
+    ("chain", "host", "method"),
+    registry=REGISTRY,
+)
+RPC_ERRORS = Counter(
+    "renown_rpc_errors_total",
+    "Requests to a node that failed, by what went wrong (the error's slug).",
+    ("chain", "host", "kind"),
+    registry=REGISTRY,
+)
+RPC_SECONDS = Histogram(
+    "renown_rpc_seconds",
+    "Time from sending a request to its whole answer.",
+    ("chain", "host"),
+    buckets=(*_SECONDS, 60),
+    registry=REGISTRY,
+)
+NODE_UP = Gauge(
+    "renown_node_up",
+    "1 while a node is used, 0 while it is set aside.",
+    ("chain", "host"),
+    registry=REGISTRY,
+)
+NODE_HEAD = Gauge(
+    "renown_node_head_block",
+    "Newest block a node has named.",
+    ("chain", "host"),
+    registry=REGISTRY,
+)
+
+# Indexer ------------------------------------------------------------------------------------------
+
+EVENTS_STORED = Counter(
+    "renown_events_stored_total",
+    "Facts stored, by kind of event.",
+    ("chain", "kind"),
+    registry=REGISTRY,
+)
+LOGS_QUARANTINED = Counter(
+    "renown_logs_quarantined_total",
+    "Logs that could not become facts, by reason.",
+    ("chain", "reason"),
+    registry=REGISTRY,
+)
+REORGS = Counter("renown_reorgs_total", "Reorganisations followed.", ("chain",), registry=REGISTRY)
+REORG_DEPTH = Histogram(
+    "renown_reorg_depth_blocks",
+    "Blocks that a reorganisation dropped.",
+    ("chain",),
+    buckets=_DEPTHS,
+    registry=REGISTRY,
+)
+HEIGHT = Gauge("renown_indexer_height_block", "Newest block stored.", ("chain",), registry=REGISTRY)
+HEAD = Gauge("renown_chain_head_block", "Newest block of the chain.", ("chain",), registry=REGISTRY)
+LAG_BLOCKS = Gauge(
+    "renown_indexer_lag_blocks",
+    "Blocks between what is stored and the head.",
+    ("chain",),
+    registry=REGISTRY,
+)
+COMMIT_SECONDS = Histogram(
+    "renown_commit_seconds",
+    "Time to store one batch, from the first statement to the commit.",
+    ("chain",),
+    buckets=(*_SECONDS, 60, 120),
+    registry=REGISTRY,
+)
+LAST_COMMIT = Gauge(
+    "renown_last_commit_timestamp_seconds",
+    "When a batch of the chain was last stored, Unix time.",
+    ("chain",),
+    registry=REGISTRY,
+)
+
+# API ----------------------------------------------------------------------------------------------
+
+HTTP_REQUESTS = Counter(
+    "renown_http_requests_total",
+    "Requests answered, by route pattern (never the path) and status.",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+)
+HTTP_SECONDS = Histogram(
+    "renown_http_seconds",
+    "Time to answer a request.",
+    ("route",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+POOL_CONNECTIONS = Gauge(
+    "renown_db_pool_connections",
+    "Connections of the API's pool, by state.",
+    ("state",),
+    registry=REGISTRY,
+)
+
+
+def exposition() -> bytes:
+    """Everything measured, in Prometheus's text format (`CONTENT_TYPE`)."""
+    return _generate(REGISTRY)
