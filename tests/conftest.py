@@ -64,24 +64,24 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def template(postgres: EmbeddedPostgres) -> str:
     """Name of a migrated database, to be cloned."""
-
     asyncio.run(_as_admin(postgres, f"CREATE DATABASE {TEMPLATE}"))
     asyncio.run(migrate(postgres.dsn(TEMPLATE)))
     return TEMPLATE
 
 
-@contextmanager
-def _dropped(postgres: EmbeddedPostgres, url: str) -> Iterator[str]:
-    """`url`, and at the end its database is dropped, whoever is still connected."""
-    yield url
-    name = url.rpartition("/")[2]
-    asyncio.run(_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
+    """`new_database(template)` makes one more database and returns its URL; all go with the server.
 
+    Blocking, and not inside a running loop: from an async test call it in a thread.
+    """
 
-async def _as_admin(postgres: EmbeddedPostgres, statement: str) -> None:
-    admin = await connect(postgres.dsn())
-    await admin.execute(statement)
-    await admin.close()
+    def clone(source: str) -> str:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {source}"))
+        return postgres.dsn(name)
+
+    return clone
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +109,6 @@ def empty_database_url(postgres: EmbeddedPostgres, new_database: NewDatabase) ->
         yield url
 
 
-@pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
-    """`new_database(template)` makes one more database and returns its URL; all go with the server.
-
-    Blocking, and not inside a running loop: from an async test call it in a thread.
-    """
-
-    def clone(source: str) -> str:
-        name = f"test_{next(_numbers)}"
-        asyncio.run(_as_admin(postgres, f"CREATE DATABASE {name} TEMPLATE {source}"))
-        return postgres.dsn(name)
-
-    return clone
-
-
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     """A small pool on the module's database, as the API opens it."""
@@ -147,6 +132,20 @@ async def tx(conn: Conn) -> AsyncIterator[Tx]:
     await work.start()
     yield Tx(conn)
     await work.rollback()
+
+
+@contextmanager
+def _dropped(postgres: EmbeddedPostgres, url: str) -> Iterator[str]:
+    """`url`, and at the end its database is dropped, whoever is still connected."""
+    yield url
+    name = url.rpartition("/")[2]
+    asyncio.run(_as_admin(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _as_admin(postgres: EmbeddedPostgres, statement: str) -> None:
+    admin = await connect(postgres.dsn())
+    await admin.execute(statement)
+    await admin.close()
 
 
 # The last line -----------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ def _replaced(fact: Fact, **changes: Any) -> Fact:
 async def store_blocks(
     url: str, blocks: Sequence[tuple[BlockRef, Sequence[Fact]]], *, start_block: int = 1
 ) -> None:
-    """Store random activity (`tests.activity`) on the devnet in one commit; `Quarantined` ones too."""
+    """Store random activity (`tests.activity`) on the devnet in one commit."""
     writer = await acquire(
         await connect(url), DEVNET, start_block=start_block, genesis_hash=None, name="test"
     )

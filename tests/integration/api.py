@@ -28,7 +28,7 @@ async def api_on(url: str) -> AsyncIterator[httpx.AsyncClient]:
         await pool.close(grace_seconds=2)
 
 
-async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
+async def get(client: httpx.AsyncClient, path: str, /, **params: Any) -> Any:
     """The JSON of a GET that must succeed."""
     answer = await client.get(path, params=params or None)  # an empty dict would drop the query
     assert answer.status_code == 200, answer.text

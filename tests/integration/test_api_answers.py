@@ -1,4 +1,4 @@
-"""What the API says about agents, their feedback and their chains, from facts stored by the writer."""
+"""What the API says about agents, feedback and chains, from facts stored by the writer."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_agents__owner__only_theirs_in_any_chain(client: httpx.AsyncClient
 # Feedback ----------------------------------------------------------------------------------------
 
 
-async def feedback(client: httpx.AsyncClient, **params: Any) -> list[tuple[str, str]]:
+async def feedback(client: httpx.AsyncClient, /, **params: Any) -> list[tuple[str, str]]:
     body = await get(client, "/v1/agents/31337:0/feedback", **params)
     return [(item["client"], item["index"]) for item in body["items"]]
 
@@ -322,7 +322,7 @@ async def test_all_feedback__by_client_tag_and_chain__finds_every_agent_it_is_ab
     assert found == everywhere
 
 
-# Reputation ----------------------------------------------------------------------------------------
+# Reputation --------------------------------------------------------------------------------------
 
 
 async def test_reputation__kept_sums__are_exact_per_pair_of_tags(
@@ -338,8 +338,12 @@ async def test_reputation__kept_sums__are_exact_per_pair_of_tags(
         ("", ""): (2, 2, str(-3 * 10**18)),
     }
     assert body["counts"] == {
-        **{"feedback": 5, "revoked": 1, "clients": 2, "responses": 2},
-        **{"validations": 2, "validations_answered": 1},
+        "feedback": 5,
+        "revoked": 1,
+        "clients": 2,
+        "responses": 2,
+        "validations": 2,
+        "validations_answered": 1,
     }
     assert body["summary"] is None
 
@@ -388,7 +392,7 @@ async def test_reputation__too_many_or_no_clients__is_refused(client: httpx.Asyn
     await refused(client, f"{path}?tag1=big", 400, "bad-parameter")
 
 
-# Validations and history ---------------------------------------------------------------------------
+# Validations and history -------------------------------------------------------------------------
 
 
 async def test_validations__pending_and_an_answer_of_zero__are_not_alike(
@@ -430,7 +434,7 @@ async def test_history__pages__are_the_whole(client: httpx.AsyncClient) -> None:
     whole = (await get(client, "/v1/agents/31337:0/history", limit=100))["items"]
     for order, expected in (("oldest", whole), ("newest", whole[::-1])):
         found: list[Any] = []
-        cursor = {}
+        cursor: dict[str, str] = {}
         while True:
             page = await get(client, "/v1/agents/31337:0/history", limit=4, order=order, **cursor)
             found += page["items"]
@@ -477,8 +481,11 @@ async def test_status__each_chain__says_what_is_known_and_null_for_the_rest(
     assert (devnet["quarantined"], devnet["unattached"]) == (1, 2)
     assert devnet["blocks_to_go"] == 0
     assert devnet["coverage"] == {
-        **{"state": "unknown", "checked_block": None, "checked_at": None},
-        **{"agents_held": None, "agents_on_chain": None},
+        "state": "unknown",
+        "checked_block": None,
+        "checked_at": None,
+        "agents_held": None,
+        "agents_on_chain": None,
     }
 
 

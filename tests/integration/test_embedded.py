@@ -301,7 +301,7 @@ def test_ephemeral__owner_was_killed__next_one_cleans_up():
     script = (
         "import os, signal, sys\n"
         "from renown.store.embedded import ephemeral_postgres\n"
-        "with ephemeral_postgres() as server:\n"
+        "with ephemeral_postgres(in_memory=True) as server:\n"
         "    print(server.data_dir, file=sys.stderr, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -313,7 +313,7 @@ def test_ephemeral__owner_was_killed__next_one_cleans_up():
     state = read_postmaster(left / "pgdata")
     assert state is not None
 
-    with ephemeral_postgres() as server:
+    with ephemeral_postgres(in_memory=True) as server:
         assert not left.exists()
         here = server.data_dir
     wait_until(lambda: process_of(state) != "server")

@@ -194,14 +194,14 @@ def test_translate__connection_closed_under_us__is_unavailable():
     assert isinstance(translate(closed, "db:5432/x"), DatabaseUnavailable)
 
 
-async def test_server_killed_under_the_pool__is_unavailable_and_comes_back():
-    with ephemeral_postgres() as server:
+async def test_server_killed_under_the_pool__is_unavailable_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+):
+    with ephemeral_postgres(in_memory=True) as server:
         pool = await connect_pool(server.dsn(), min_size=1)
-        async with pool.connection() as conn:
-            await conn.fetchval("SELECT 1")
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(DatabaseUnavailable):
-            for _ in range(3):
+            while True:  # until the old backend notices
                 async with pool.connection() as conn:
                     await conn.fetchval("SELECT 1")
         await asyncio.to_thread(server.start)
@@ -209,6 +209,17 @@ async def test_server_killed_under_the_pool__is_unavailable_and_comes_back():
         async with pool.connection() as conn:
             assert await conn.fetchval("SELECT 1") == 1
         await pool.close(grace_seconds=1)
+    assert "Traceback" not in caplog.text
+
+
+def test_drivers_own_warning__is_one_line(caplog: pytest.LogCaptureFixture):
+    try:
+        raise ConnectionRefusedError(111, "refused")
+    except OSError:
+        logging.getLogger("asyncpg.pool").warning("cannot restore", exc_info=True)
+
+    assert caplog.messages == ["cannot restore (ConnectionRefusedError(111, 'refused'))"]
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 from math import trunc
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,9 @@ def test_summarize__any_ratings__is_the_exact_mean_truncated_twice(
 
 
 @given(st.lists(ratings, min_size=1), st.randoms(use_true_random=False))
-def test_summarize__grouped_and_shuffled__is_the_same(given_ratings: list[Rating], random) -> None:  # type: ignore[no-untyped-def]
+def test_summarize__grouped_and_shuffled__is_the_same(
+    given_ratings: list[Rating], random: Random
+) -> None:
     totals: dict[int, list[int]] = {}
     for value, decimals in given_ratings:
         totals.setdefault(decimals, []).append(value)

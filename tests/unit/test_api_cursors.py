@@ -20,7 +20,7 @@ SCOPE = "/v1/agents?chain=base"
 parts = (
     st.integers(-1, MAX_BIGINT)
     | st.binary(max_size=32)
-    | st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC))
+    | st.integers(0, 2**47).map(lambda second: datetime.fromtimestamp(second / 2**10, UTC))
 )
 positions = st.lists(parts, min_size=1, max_size=3).map(tuple)
 

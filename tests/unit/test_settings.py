@@ -152,6 +152,23 @@ def test_repr__holds_no_secret(monkeypatch: pytest.MonkeyPatch):
     assert SECRET not in shown
 
 
+def test_validation_error__made_by_hand__hides_what_was_given():
+    with pytest.raises(ValidationError) as caught:
+        Settings(rpc_urls_json=[SECRET])  # type: ignore[arg-type]
+
+    assert SECRET not in str(caught.value)
+
+
+def test_cursor_key__another_process_was_quicker__takes_its_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cursor-secret").write_text(SECRET)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+
+    assert load_settings(data_dir=tmp_path).cursor_key() == SECRET.encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["cursor-secret"]
+
+
 def test_cursor_key__not_set__is_made_once_and_kept(tmp_path: Path):
     settings = load_settings(data_dir=tmp_path / "new")
     keys: list[bytes] = []

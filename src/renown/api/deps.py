@@ -25,8 +25,8 @@ KeyParam = Annotated[
     str,
     Path(
         max_length=300,
-        description="An agent key: `eip155:{chainId}:{registry}:{agentId}`, `{chainId}:{agentId}` or"
-        " the agent's UUID. `#` or `/` before the id is taken too, percent-encoded.",
+        description="An agent key: `eip155:{chainId}:{registry}:{agentId}`, `{chainId}:{agentId}`"
+        " or the agent's UUID. `#` or `/` before the id is taken too, percent-encoded.",
         examples=["8453:42", "eip155:8453:0x8004a169fb4a3325136eb29fa0ceb6d2e539a432:42"],
     ),
 ]

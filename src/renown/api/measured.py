@@ -14,7 +14,7 @@ _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"
 
 
 class Measured:
-    """ASGI middleware: counts every HTTP request. Labels are patterns, never what a client wrote."""
+    """ASGI middleware: counts requests. Labels are patterns, never what a client wrote."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -18,10 +18,10 @@ from renown.errors import RenownError
 TITLE = "Renown"
 SUMMARY = "The self-hosted, open index of ERC-8004 agents."
 DESCRIPTION = """\
-Every answer is true at a block: `as_of` in its body and `Renown-As-Of` among its headers say which. `?at=`
-asks for the past. Integers that may exceed 2^53 are strings; addresses are checksummed; null is a
-state and never stands for zero. An `ETag` changes when an answer does, not when only the head moved.
-Errors are problems (RFC 9457), each `type` a page that explains it."""
+Every answer is true at a block: `as_of` in its body and `Renown-As-Of` among its headers say
+which. `?at=` asks for the past. Integers that may exceed 2^53 are strings; addresses are
+checksummed; null is a state and never stands for zero. An `ETag` changes when an answer does, not
+when only the head moved. Errors are problems (RFC 9457), each `type` a page that explains it."""
 
 BODIES: tuple[type[msgspec.Struct], ...] = (
     *(agents.Agent, agents.AgentPage, agents.MetadataPage),

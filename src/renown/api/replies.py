@@ -45,8 +45,9 @@ def reply(
 def as_of_header(blocks: Sequence[AsOf]) -> str:
     """`Renown-As-Of`: a list of chain ids with parameters (a structured field, RFC 9651).
 
-    One chain says all: `8453;block=36000000;hash="0x…";time=@1772366400;finality=final`. Of several each
-    says its block and finality, to stay short. A chain of which nothing is stored has no parameters.
+    One chain says all: `8453;block=36000000;hash="0x…";time=@1772366400;finality=final`. Of
+    several each says its block and finality, to stay short. A chain of which nothing is stored
+    has no parameters.
     """
     return ", ".join(_item(block, alone=len(blocks) == 1) for block in blocks)
 

@@ -54,7 +54,7 @@ class StrictRoute(APIRoute):
 
 
 def add_routes(app: FastAPI, router: APIRouter) -> None:
-    """Put a router's routes into the app as they are: no prefix, no wrapping, no cost per request."""
+    """Put a router's routes into the app as they are: no prefix, no wrapping to pay for."""
     app.router.routes.extend(router.routes)
 
 

@@ -1,4 +1,4 @@
-"""The outermost layer, below any framework: paths, HEAD, CORS and security headers for all answers."""
+"""The outermost layer, below any framework: paths, HEAD, CORS, security headers of all answers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _PREFLIGHT: list[tuple[bytes, bytes]] = [
 class Wire:
     """ASGI middleware around the whole app.
 
-    - A slash percent-encoded within a segment (`…%2F42` in an agent key) stays in its segment, as `#`,
-      which every reader of keys takes for the same.
+    - A slash percent-encoded within a segment (`…%2F42` in an agent key) stays in its segment, as
+      `#`, which every reader of keys takes for the same.
     - HEAD is GET without the body. OPTIONS is answered here: everything public may be read by any
       page, with no credentials.
     - Every answer forbids sniffing, framing and scripts; pages get a policy of their own.

@@ -98,7 +98,7 @@ async def database(
         try:
             await stack.enter_async_context(in_thread(server.start, server.stop))
         except DataDirectoryInUse:
-            if False:
+            if alone:
                 raise
             url = await _guest_url(folder)
             yield Database(url, url)

@@ -24,8 +24,8 @@ class Group(msgspec.Struct, frozen=True, gc=False):
 class Summary(msgspec.Struct, frozen=True, gc=False):
     """What the contract answers, and whether its last, unchecked cast changed the number.
 
-    Read as `value / 10**decimals`. `wrapped` is true when the mean does not fit int128: the contract
-    then returns its low 128 bits, and so do we, but say so.
+    Read as `value / 10**decimals`. `wrapped` is true when the mean does not fit int128: the
+    contract then returns its low 128 bits, and so do we, but say so.
     """
 
     count: int

@@ -52,8 +52,9 @@ AGENT_COLUMNS = len(AgentRow.__struct_fields__)
 COUNTS_COLUMNS = len(CountsRow.__struct_fields__)
 
 _AGENT: LiteralString = """a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
-       substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state, a.approved,
-       a.created_block, a.created_log_index, a.created_tx, a.created_at, a.transfer_count"""
+       substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state,
+       a.approved, a.created_block, a.created_log_index, a.created_tx, a.created_at,
+       a.transfer_count"""
 _COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
        s.validation_count, s.validation_responded_count"""
 
@@ -206,7 +207,7 @@ async def of_owner(
     limit: int,
     uri_cut_bytes: int,
 ) -> Page:
-    """The agents that `owner` owns, of one chain or all: by chain, highest id first; newest first."""
+    """The agents that `owner` owns: by chain, highest id first, then newest first."""
     last = min(after, After(chain_id=chain_id or MAX_BIGINT), key=_place)
     rows = await conn.fetch(
         OF_OWNER, uri_cut_bytes, chain_id, owner, last.chain_id, last.agent_id, limit
@@ -242,7 +243,9 @@ async def owned_at(
     limit: int,
     uri_cut_bytes: int,
 ) -> Page:
-    """The agents that `owner` owned at the end of a block of each chain (`upto_blocks` by chain id).
+    """The agents that `owner` owned at the end of a block of each chain, in the same order.
+
+    `upto_blocks` are by chain id.
 
     The rows say who the agents are; all that can change about them is of today.
     """

@@ -67,8 +67,8 @@ class StatusRow(msgspec.Struct, frozen=True, gc=False):
     asked_at: datetime
 
 
-# A writer is alive while its session holds the chain's lease (`writer.LOCK`), an advisory lock whose
-# 64-bit key `pg_locks` shows in two halves. A replica sees no locks of its primary.
+# A writer is alive while its session holds the chain's lease (`writer.LOCK`), an advisory lock
+# whose 64-bit key `pg_locks` shows in two halves. A replica sees no locks of its primary.
 STATUS: LiteralString = f"""
 SELECT {HEAD}, c.slug, c.name, c.testnet, k.head_block, k.head_seen_at, k.position, k.events,
        k.phase, k.problem, k.events_per_second, k.updated_at,

@@ -82,8 +82,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     rows: list[FeedbackRow]
 
 
-# Fragments of the statements below, which all have: $1 chain or null, $2 and $3 how much of labels and
-# URIs to show, $4 the block to read at, $5 to $8 the filter; `w.upto_block` is the block per chain.
+# Fragments of the statements below, which all have: $1 chain or null, $2 and $3 how much of labels
+# and URIs to show, $4 the block to read at, $5 to $8 the filter; `w.upto_block` is it per chain.
 
 # A response belongs to the record that was newest when it came; a registry that restarted its
 # indexes has several under one key. At present the count is kept with the record's marks.
@@ -91,14 +91,17 @@ _RESPONSES: LiteralString = f"""
        CASE WHEN m.chain_id IS NULL OR m.response_count = 0 THEN 0
             WHEN w.upto_block = {NOW} THEN m.response_count
             ELSE (SELECT count(*) FROM response_appended r
-                   WHERE r.chain_id = f.chain_id AND r.agent_id = f.agent_id AND r.client = f.client
-                     AND r.feedback_index = f.feedback_index AND r.block_number <= w.upto_block
+                   WHERE r.chain_id = f.chain_id AND r.agent_id = f.agent_id
+                     AND r.client = f.client AND r.feedback_index = f.feedback_index
+                     AND r.block_number <= w.upto_block
                      AND (r.block_number, r.log_index) > (f.block_number, f.log_index)
                      AND (m.superseded_block IS NULL OR
-                          (r.block_number, r.log_index) < (m.superseded_block, m.superseded_log_index)))
+                          (r.block_number, r.log_index)
+                          < (m.superseded_block, m.superseded_log_index)))
        END"""
-_ROW: LiteralString = f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b.time, f.tx_hash, f.client,
-       f.feedback_index, f.value, f.decimals, substring(f.tag1 FOR $2), octet_length(f.tag1),
+_ROW: LiteralString = f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b.time, f.tx_hash,
+       f.client, f.feedback_index, f.value, f.decimals,
+       substring(f.tag1 FOR $2), octet_length(f.tag1),
        substring(f.tag2 FOR $2), octet_length(f.tag2),
        substring(f.endpoint FOR $2), octet_length(f.endpoint),
        substring(f.uri FOR $3), octet_length(f.uri), f.content_hash,
@@ -143,8 +146,8 @@ OF_AGENT: LiteralString = f"""
         ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
 {_OF_KEY}
 """
-# The same for one client. The offset keeps its records apart from the order and the limit, which would
-# else tempt the planner to walk all of the agent's feedback in order, for a client that gave little.
+# The same for one client. The offset keeps its records apart from the order and the limit, which
+# would else tempt the planner to walk all of the agent's feedback for a client that gave little.
 OF_AGENT_BY_CLIENT: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
@@ -249,7 +252,8 @@ WITH page AS (
 SELECT c.identity, p.*
   FROM chain c
  CROSS JOIN LATERAL (
-       SELECT coalesce((SELECT u.upto_block FROM unnest($9::bigint[], $10::bigint[]) AS u (chain_id, upto_block)
+       SELECT coalesce((SELECT u.upto_block
+                          FROM unnest($9::bigint[], $10::bigint[]) AS u (chain_id, upto_block)
                          WHERE u.chain_id = c.chain_id), $4::bigint)) AS w (upto_block)
  CROSS JOIN LATERAL (
        SELECT a.agent_id IS NOT NULL
@@ -258,7 +262,8 @@ SELECT c.identity, p.*
          {_BESIDE}
          LEFT JOIN agent a ON a.chain_id = f.chain_id AND a.agent_id = f.agent_id
         WHERE f.chain_id = c.chain_id
-          AND (f.block_number, f.log_index) < (CASE WHEN c.chain_id = $11 THEN $12 ELSE {MAX_BIGINT} END, $13::integer)
+          AND (f.block_number, f.log_index)
+              < (CASE WHEN c.chain_id = $11 THEN $12 ELSE {MAX_BIGINT} END, $13::integer)
           AND {_SHOWN}
 """
 _END_OF_PAGE: LiteralString = f"""
@@ -369,7 +374,8 @@ SELECT {HEAD}, a.agent_id, s.version,
   LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
   LEFT JOIN LATERAL (
        SELECT r.block_number, r.log_index, b.time, r.tx_hash, r.responder, substring(r.uri FOR $10),
-              octet_length(r.uri), r.content_hash, f.block_number AS to_block, f.log_index AS to_log_index
+              octet_length(r.uri), r.content_hash, f.block_number AS to_block,
+              f.log_index AS to_log_index
          FROM response_appended r
          LEFT JOIN block b ON b.chain_id = r.chain_id AND b.number = r.block_number
          LEFT JOIN LATERAL (

@@ -93,80 +93,100 @@ SELECT {HEAD}, coalesce(a.agent_id, $2::bigint), a.agent_id IS NOT NULL,
        SELECT * FROM (
 (SELECT 'agent_registered' AS kind, f.block_number, f.log_index, f.tx_hash,
         ROW(f.owner, substring(f.uri FOR $8), octet_length(f.uri)) AS detail
-   FROM agent_registered f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM agent_registered f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'uri_updated', f.block_number, f.log_index, f.tx_hash,
         ROW(f.updated_by, substring(f.uri FOR $8), octet_length(f.uri))
-   FROM uri_updated f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM uri_updated f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'metadata_set', f.block_number, f.log_index, f.tx_hash,
-        ROW(substring(f.key FOR $8), octet_length(f.key), substring(f.value FOR $8), octet_length(f.value))
-   FROM metadata_set f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+        ROW(substring(f.key FOR $8), octet_length(f.key),
+            substring(f.value FOR $8), octet_length(f.value))
+   FROM metadata_set f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
-(SELECT 'agent_transferred', f.block_number, f.log_index, f.tx_hash, ROW(f.from_address, f.to_address)
-   FROM agent_transferred f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+(SELECT 'agent_transferred', f.block_number, f.log_index, f.tx_hash,
+        ROW(f.from_address, f.to_address)
+   FROM agent_transferred f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'agent_approved', f.block_number, f.log_index, f.tx_hash, ROW(f.owner, f.approved)
-   FROM agent_approved f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM agent_approved f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
-(SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash, ROW(f.agent_id, f.last_agent_id)
-   FROM metadata_refreshed f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+(SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash,
+        ROW(f.agent_id, f.last_agent_id)
+   FROM metadata_refreshed f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
-(SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash, ROW(f.agent_id, f.last_agent_id)
-   FROM metadata_refreshed f WHERE f.chain_id = c.chain_id AND f.last_agent_id > f.agent_id
+(SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash,
+        ROW(f.agent_id, f.last_agent_id)
+   FROM metadata_refreshed f
+  WHERE f.chain_id = c.chain_id AND f.last_agent_id > f.agent_id
     AND f.agent_id < coalesce(a.agent_id, $2) AND f.last_agent_id >= coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'feedback_given', f.block_number, f.log_index, f.tx_hash,
         ROW(f.client, f.feedback_index, f.value::text, f.decimals,
-            substring(f.tag1 FOR $8), octet_length(f.tag1), substring(f.tag2 FOR $8), octet_length(f.tag2),
+            substring(f.tag1 FOR $8), octet_length(f.tag1),
+            substring(f.tag2 FOR $8), octet_length(f.tag2),
             substring(f.endpoint FOR $8), octet_length(f.endpoint),
             substring(f.uri FOR $8), octet_length(f.uri), f.content_hash)
-   FROM feedback_given f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM feedback_given f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'feedback_revoked', f.block_number, f.log_index, f.tx_hash, ROW(f.client, f.feedback_index)
-   FROM feedback_revoked f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM feedback_revoked f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'response_appended', f.block_number, f.log_index, f.tx_hash,
-        ROW(f.client, f.feedback_index, f.responder, substring(f.uri FOR $8), octet_length(f.uri), f.content_hash)
-   FROM response_appended f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+        ROW(f.client, f.feedback_index, f.responder,
+            substring(f.uri FOR $8), octet_length(f.uri), f.content_hash)
+   FROM response_appended f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'validation_requested', f.block_number, f.log_index, f.tx_hash,
         ROW(f.contract, f.validator, f.request_hash, substring(f.uri FOR $8), octet_length(f.uri))
-   FROM validation_requested f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM validation_requested f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'validation_responded', f.block_number, f.log_index, f.tx_hash,
-        ROW(f.contract, f.validator, f.request_hash, f.response, substring(f.uri FOR $8), octet_length(f.uri),
-            f.content_hash, substring(f.tag FOR $8), octet_length(f.tag))
-   FROM validation_responded f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+        ROW(f.contract, f.validator, f.request_hash, f.response,
+            substring(f.uri FOR $8), octet_length(f.uri), f.content_hash,
+            substring(f.tag FOR $8), octet_length(f.tag))
+   FROM validation_responded f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
 UNION ALL
 (SELECT 'legacy_event', f.block_number, f.log_index, f.tx_hash,
         ROW(f.contract, f.event, f.client, substring(f.topics FOR $8), octet_length(f.topics),
             substring(f.payload FOR $8), octet_length(f.payload))
-   FROM legacy_event f WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
+   FROM legacy_event f
+  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
     AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
   ORDER BY f.block_number, f.log_index LIMIT $7)
        ) all_kinds
@@ -214,7 +234,7 @@ async def of_agent(
         return None
     first, at = rows[0], HEAD_COLUMNS
     found = [
-        HistoryRow(*r[at + 2 : at + 8], _detail(r[at + 2], tuple(r[at + 8])))
+        HistoryRow(*(*r[at + 2 : at + 8], _detail(r[at + 2], tuple(r[at + 8]))))
         for r in rows
         if r[at + 2] is not None
     ]

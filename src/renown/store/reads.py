@@ -21,8 +21,8 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Later than every block."""
 UNCUT = 2**31 - 1
 
-HEAD: LiteralString = """c.chain_id, c.identity, c.start_block, k.block_number, k.block_hash, k.block_time,
-       k.final_block, k.safe_block"""
+HEAD: LiteralString = """c.chain_id, c.identity, c.start_block, k.block_number, k.block_hash,
+       k.block_time, k.final_block, k.safe_block"""
 HEAD_COLUMNS = 8
 
 

@@ -50,7 +50,8 @@ SELECT {HEAD}, a.agent_id, s.version, s.feedback_count, s.revoked_count, s.clien
   LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
   LEFT JOIN LATERAL (
        SELECT x.tags_hash, substring(x.tag1 FOR $6), octet_length(x.tag1),
-              substring(x.tag2 FOR $6), octet_length(x.tag2), x.given_count, x.live_count, x.live_sum
+              substring(x.tag2 FOR $6), octet_length(x.tag2), x.given_count, x.live_count,
+              x.live_sum
          FROM agent_tag_stats x
         WHERE x.chain_id = a.chain_id AND x.agent_id = a.agent_id AND x.tags_hash > $4
           AND x.given_count > 0
@@ -77,15 +78,15 @@ async def kept(
         first[at],
         first[at + 1] or 0,
         CountsRow(*first[counts:tags]) if first[at + 1] is not None else CountsRow(),
-        [TagsRow(*r[tags : tags + 7], int(r[tags + 7])) for r in rows if r[tags] is not None],
+        [TagsRow(*r[tags : tags + 8]) for r in rows if r[tags] is not None],
     )
 
 
 # The past ------------------------------------------------------------------------------------
 
-# The same rules as the fold's: feedback counts from the agent's mint on, unless superseded; a client
-# has one record of index 1; a response counts for the record that is live; an answer counts if
-# the named validator gave it.
+# The same rules as the fold's: feedback counts from the agent's mint on, unless superseded; a
+# client has one record of index 1; a response counts for the record that is live; an answer counts
+# if the named validator gave it.
 COUNTS_AT: LiteralString = """
 SELECT a.agent_id, f.*, r.*, v.*
   FROM agent a
@@ -105,7 +106,8 @@ SELECT a.agent_id, f.*, r.*, v.*
           AND f.feedback_index = r.feedback_index
           AND (f.block_number, f.log_index) < (r.block_number, r.log_index)
          LEFT JOIN feedback_mark m
-           ON m.chain_id = f.chain_id AND m.block_number = f.block_number AND m.log_index = f.log_index
+           ON m.chain_id = f.chain_id AND m.block_number = f.block_number
+          AND m.log_index = f.log_index
         WHERE r.chain_id = a.chain_id AND r.agent_id = a.agent_id AND r.block_number <= $3
           AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
           AND (m.superseded_block IS NULL OR m.superseded_block > $3)) r
@@ -160,7 +162,7 @@ SELECT f.tag1, f.tag2, f.decimals, count(*),
 async def tags_at(conn: Conn, chain_id: int, agent_id: int, upto_block: int) -> list[TagsGroup]:
     """What the kept tags add up from, at the end of a block; in no order."""
     rows = await conn.fetch(TAGS_AT, chain_id, agent_id, upto_block)
-    return [TagsGroup(*row[:5], int(row[5])) for row in rows]
+    return [TagsGroup(*row) for row in rows]
 
 
 # The contract's summary ------------------------------------------------------------------------

@@ -322,7 +322,7 @@ async def _write_tags(
     new: list[tuple[Any, ...]] = []
     old: list[tuple[Any, ...]] = []
     emptied: set[int] = set()
-    for (agent_id, tag1, tag2), c in sorted(tags.items()):
+    for (agent_id, tag1, tag2), c in tags.items():
         if not c:
             continue
         row = (agent_id, tags_hash(tag1, tag2), tag1, tag2, c.given_count, c.live_count, c.live_sum)

@@ -83,8 +83,8 @@ class ListedAgent(Cuttable, kw_only=True):
         WalletState,
         Meta(
             description="`default`: set by registration, without a signature. `proved`: the wallet"
-            " signed. `cleared`: by a transfer or on purpose. `unset`: never said. `malformed`: said,"
-            " but no address; its bytes stand in the metadata."
+            " signed. `cleared`: by a transfer or on purpose. `unset`: never said. `malformed`:"
+            " said, but no address; its bytes stand in the metadata."
         ),
     ]
     approved: Annotated[Address | None, Meta(description="May manage this agent (ERC-721).")]

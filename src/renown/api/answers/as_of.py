@@ -63,7 +63,8 @@ _UNIX = re.compile(r"@([0-9]{1,12})|([0-9]{1,12})Z")
 
 
 def parse_at(text: str | None) -> At | None:
-    """Read the parameter `at`: a block number, Unix seconds as `@1772366400` or `1772366400Z`, or an ISO 8601 time.
+    """Read the parameter `at`: a block number, an ISO 8601 time, or Unix seconds as
+    `@1772366400` or `1772366400Z`.
 
     A time without offset is UTC. Raises BadParameter.
     """

@@ -57,7 +57,7 @@ class Coverage(Struct, kw_only=True):
         CoverageState,
         Meta(
             description="`proven`: gapless ids, counts agreed by two independent nodes."
-            " `single-source`: by one node. `gap`: something provably lacks. `unknown`: not checked."
+            " `single-source`: by one node. `gap`: something provably lacks. `unknown`: unchecked."
         ),
     ]
     checked_block: Block | None

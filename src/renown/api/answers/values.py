@@ -50,7 +50,7 @@ class Cuttable(Struct, kw_only=True):
 
 @lru_cache(maxsize=65_536)
 def address(raw: bytes) -> str:
-    """EIP-55 spelling; the hash behind it costs more than the rest of a row, so it is remembered."""
+    """EIP-55 spelling, remembered: the hash behind it costs more than the rest of a row."""
     return checksum_address(raw)
 
 
@@ -87,14 +87,14 @@ def texts(*strings: tuple[str, bytes | None, int | None]) -> dict[str, Any]:
             continue
         if length is not None and length > len(raw):
             truncated[name] = length
-            raw = whole_characters(raw)
+        kept = whole_characters(raw) if name in truncated else raw
         try:
-            text = raw.decode()
+            text = kept.decode()
         except UnicodeDecodeError:
             text = "\0"
         if "\0" in text:
-            text = clean_text(raw)
-            fields[name + "_hex"] = "0x" + raw.hex()
+            text = clean_text(kept)
+            fields[name + "_hex"] = "0x" + kept.hex()
         fields[name] = text
     if truncated:
         fields["truncated"] = truncated

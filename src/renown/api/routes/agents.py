@@ -74,7 +74,7 @@ async def list_agents(
     limit: LimitParam = 50,
     cursor: CursorParam = None,
 ) -> Response:
-    """Agents, newest first. Those of one owner come by chain, highest id first, then newest first."""
+    """Agents, newest first. Those of one owner: by chain, highest id first, then newest first."""
     start, moment, by = position(request, cursor), parse_at(at), address_param(owner)
     desk = desk_of(request)
     async with desk.reading() as conn:
@@ -183,8 +183,8 @@ async def get_agent_reputation(
         str | None,
         Query(
             max_length=44 * MOST_CLIENTS,
-            description=f"Up to {MOST_CLIENTS} addresses separated by commas: adds `summary`, what the"
-            " registry's `getSummary` answers for them.",
+            description=f"Up to {MOST_CLIENTS} addresses separated by commas: adds `summary`, what"
+            " the registry's `getSummary` answers for them.",
         ),
     ] = None,
     tag1: TagParam = None,

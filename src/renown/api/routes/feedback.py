@@ -79,7 +79,7 @@ async def list_agent_feedback(
 async def get_feedback(
     request: Request, key: KeyParam, client: ClientParam, index: IndexParam, at: AtParam = None
 ) -> Response:
-    """One feedback with all its strings whole, revoked or not. Several where a registry restarted."""
+    """One feedback with its strings whole, revoked or not; several where a registry restarted."""
     wanted, by, moment = parse_agent_key(key), parse_address(client), parse_at(at)
     async with desk_of(request).reading() as conn:
         answer = await feedback.records(conn, wanted, by, index, at=moment)

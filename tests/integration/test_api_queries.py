@@ -1,0 +1,99 @@
+"""Rules that every statement of the store must keep, held against the migrated schema."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from renown import store
+from renown.store import (
+    agents,
+    chains,
+    feedback,
+    network,
+    reads,
+    reads_reputation,
+    reads_stream,
+    validations,
+)
+from renown.store.pool import Conn
+
+STATEMENT = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
+QUERIES = {
+    f"{module.name}.{name}": value
+    for module in pkgutil.iter_modules(store.__path__)
+    for name, value in vars(importlib.import_module(f"renown.store.{module.name}")).items()
+    if name.isupper()
+    and not name.startswith("_")
+    and isinstance(value, str)
+    and STATEMENT.match(value)
+    and "{" not in value
+}
+"""Every statement by its name. Fragments begin with an underscore; templates have braces."""
+
+
+def test_queries__are_found() -> None:
+    assert len(QUERIES) > 30
+    assert "agents.ONE" in QUERIES
+
+
+@pytest.mark.parametrize("name", QUERIES)
+async def test_query__on_the_migrated_schema__plans(conn: Conn, name: str) -> None:
+    await conn.prepare(QUERIES[name])
+
+
+H = reads.HEAD_COLUMNS
+ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
+    (agents.ONE, H, agents.AgentRow),
+    (agents.METADATA, H + 2, agents.EntryRow),
+    (feedback.OF_AGENT, H + 2, feedback.FeedbackRow),
+    (feedback.OF_AGENT_BY_CLIENT, H + 2, feedback.FeedbackRow),
+    (feedback.RECORD, H + 2, feedback.FeedbackRow),
+    (feedback.ACROSS, H + 2, feedback.FeedbackRow),
+    (feedback.RESPONSES, H + 3, feedback.ResponseRow),
+    (validations.OF_AGENT, H + 2, validations.ValidationRow),
+    (reads_reputation.KEPT, H + 8, reads_reputation.TagsRow),
+    (reads_stream.OUTBOX, H + 2, reads_stream.OutboxRow),
+    (reads_stream.QUARANTINE, H, reads_stream.QuarantineRow),
+    (network.NETWORK, 0, network.NetworkRow),
+    (chains.CHAINS, H - 1, chains.ChainRow),
+    (chains.STATUS, H - 1, chains.StatusRow),
+]
+RENAMED = {
+    "registry": "identity",
+    "requested_at": "time",
+    "response_hash": "content_hash",
+    "response_count": None,
+    "writer_alive": None,
+    "head": None,
+}
+"""Fields whose column has another name; None where it has none to compare."""
+
+
+@pytest.mark.parametrize(("query", "first", "row"), ROWS)
+async def test_query__columns__stand_in_the_order_of_their_row(
+    conn: Conn, query: str, first: int, row: type[msgspec.Struct]
+) -> None:
+    columns = [a.name for a in (await conn.prepare(query)).get_attributes()][first:]
+    unnamed = {
+        "substring",
+        "octet_length",
+        "case",
+        "coalesce",
+        "exists",
+        "count",
+        "now",
+        "?column?",
+    }
+    states: dict[str, Any] = {"coverage_state": "state", "coverage_block": "checked_block"}
+    states["coverage_checked_at"] = "checked_at"
+
+    for field, column in zip(row.__struct_fields__, columns, strict=False):
+        expected = RENAMED.get(field, states.get(field, field))
+        assert column in unnamed or expected is None or column == expected, (field, column)
+    assert len(columns) >= len(row.__struct_fields__)

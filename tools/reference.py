@@ -1,0 +1,96 @@
+"""Write what is generated from the code: the reference of settings and metrics, and the schema.
+
+python tools/reference.py           writes the files that changed
+python tools/reference.py --check   fails when one would change
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from renown.obs import metrics
+from renown.settings import describe
+from renown.store.embedded import ephemeral_postgres
+from renown.store.migrate import migrate
+from renown.store.pool import connect
+from renown.store.schema import schema_dump
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
+
+
+def main() -> int:
+    pages = {
+        "docs/reference/settings.md": settings_page(),
+        "docs/reference/metrics.md": metrics_page(),
+        "src/renown/store/schema.txt": schema(),
+    }
+    stale = [name for name, text in pages.items() if text != _read(ROOT / name)]
+    if "--check" in sys.argv:
+        print(*(f"{name} is out of date: run `make docs`" for name in stale), sep="\n", end="")
+        return bool(stale)
+    for name in stale:
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(pages[name])
+        print(f"wrote {name}")
+    return 0
+
+
+def settings_page() -> str:
+    """Every environment variable."""
+    lines = [
+        "# Settings",
+        "",
+        NOTE,
+        "",
+        "Environment variables, read once at start. An empty one counts as unset; one that begins",
+        "with `RENOWN_` and is not listed here stops the start. Values marked *secret* are never",
+        "shown in logs, errors or metrics.",
+        "",
+        "| variable | value | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for row in describe():
+        value = f"{row.type}, *secret*" if row.secret else row.type
+        default = f"`{row.default}`" if row.default else ""
+        lines.append(f"| `{row.variable}` | {value} | {default} | {row.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page() -> str:
+    """Every metric."""
+    lines = ["# Metrics", "", NOTE, "", "| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for collector in vars(metrics).values():
+        labels = getattr(collector, "_labelnames", None)
+        if labels is None:
+            continue
+        family = next(iter(collector.describe()))
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        shown = ", ".join(f"`{label}`" for label in labels)
+        lines.append(f"| `{name}` | {family.type} | {shown} | {family.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+def schema() -> str:
+    """The schema that the migrations make of an empty database."""
+
+    async def dump(dsn: str) -> str:
+        await migrate(dsn)
+        conn = await connect(dsn)
+        try:
+            return await schema_dump(conn)
+        finally:
+            await conn.close()
+
+    with ephemeral_postgres() as server:
+        return asyncio.run(dump(server.dsn()))
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
