@@ -23,7 +23,7 @@ from renown.errors import NodeInconsistent, ReorgTooDeep
 from renown.ingest.ahead import ahead
 from renown.ingest.progress import Progress
 from renown.spec.events import Fact, Quarantined
-from renown.store.writer import Extension, Writer
+from renown.store.writer import Extension, Prepared, Writer, prepare
 from renown.types import BlockRef
 
 log = structlog.get_logger()
@@ -119,11 +119,11 @@ class Indexer:
         async with aclosing(ahead(self._stretches(last))) as stretches:
             async for stretch in stretches:
                 await self._extend(stretch)
-                self._final = stretch.last.number
+                self._final = stretch.extension.last.number
                 await self._report(head, phase="backfill")
         await self._load_held()
 
-    async def _stretches(self, last: int) -> AsyncGenerator[Extension, None]:
+    async def _stretches(self, last: int) -> AsyncGenerator[Prepared, None]:
         """Verified ranges joined into commits of a good size, decoded."""
         first = self._writer.checkpoint.block_number + 1
         ranges = self._source.final_ranges(first, last, concurrency=self._limits.concurrency)
@@ -141,7 +141,8 @@ class Indexer:
                 if full or due or part.last == last:
                     tip = blocks.get(part.last) or await self._tip(part.last)
                     blocks[tip.number] = tip
-                    yield Extension(tip, facts, quarantined, list(blocks.values()))
+                    stretch = Extension(tip, facts, quarantined, list(blocks.values()))
+                    yield prepare(self._writer.deployment.chain_id, stretch)
                     facts, quarantined, blocks = [], [], {}
                     opened = time.monotonic()
                     batch_events = min(4 * batch_events, self._limits.batch_events)
@@ -195,7 +196,8 @@ class Indexer:
         quarantined: list[Quarantined] = []
         self._decode(part, facts, quarantined)
         blocks = [part.blocks[number] for number in range(part.first, part.last + 1)]
-        await self._extend(Extension(blocks[-1], facts, quarantined, blocks))
+        stretch = Extension(blocks[-1], facts, quarantined, blocks)
+        await self._extend(prepare(self._writer.deployment.chain_id, stretch))
         self._held.extend(blocks)
         return True
 
@@ -256,9 +258,10 @@ class Indexer:
 
     # Bookkeeping ---------------------------------------------------------------------------
 
-    async def _extend(self, stretch: Extension) -> None:
+    async def _extend(self, ready: Prepared) -> None:
+        stretch = ready.extension
         started = time.monotonic()
-        await self._writer.extend(stretch)
+        await self._writer.extend(ready)
         self.progress.stored(
             stretch.last.number,
             len(stretch.facts),

@@ -60,9 +60,12 @@ async def ensure_partitions(conn: Connection[Any], chain_id: int, first: int, la
         await conn.execute(ENSURE_PARTITIONS, chain_id, slot)
 
 
-async def append(conn: Connection[Any], chain_id: int, facts: Iterable[Fact]) -> int:
-    """COPY `facts` of any kinds into their tables. Returns how many. Part of a transaction."""
-    rows: dict[type[Fact], list[tuple[Any, ...]]] = {}
+Rows = dict[type[Fact], list[tuple[Any, ...]]]
+
+
+def rows_of(chain_id: int, facts: Iterable[Fact]) -> Rows:
+    """`facts` as rows of their tables, by kind. Pure."""
+    rows: Rows = {}
     astuple = msgspec.structs.astuple
     for fact in facts:
         kind = type(fact)
@@ -70,15 +73,20 @@ async def append(conn: Connection[Any], chain_id: int, facts: Iterable[Fact]) ->
         if kept is None:
             kept = rows[kind] = []
         row = astuple(fact)
-        if not TABLES[kind].has_contract:
-            row = row[:3] + row[4:]
-        kept.append((chain_id, *row))
+        if TABLES[kind].has_contract:
+            kept.append((chain_id, *row))
+        else:
+            kept.append((chain_id, *row[:3], *row[4:]))
+    return rows
+
+
+async def append(conn: Connection[Any], rows: Rows) -> None:
+    """COPY rows into their tables. Part of a transaction."""
     for kind, records in rows.items():
         table = TABLES[kind]
         await conn.copy_records_to_table(
             table.name, records=records, columns=("chain_id", *table.columns)
         )
-    return sum(map(len, rows.values()))
 
 
 async def quarantine(conn: Connection[Any], chain_id: int, logs: Sequence[Quarantined]) -> None:
