@@ -108,7 +108,7 @@ def story() -> Story:
     story.next_block(5)
     story.mint(0, ALICE, b"ipfs://one").next_block()
     story.give(0, CAROL, 1, 80).give(0, CAROL, 2, 90).next_block(2)
-    story.revoke(0, CAROL, 1).respond(0, CAROL, 2, DAVE).next_block()
+    story.revoke(0, CAROL, 1).respond(0, CAROL, 2, DAVE).respond(0, CAROL, 1).next_block()
     story.transfer(0, ALICE, BOB).say_uri(0, b"ipfs://two", BOB).next_block()
     story.give(0, CAROL, 1, 70).next_block()  # the registry restarted its indexes
     story.respond(0, CAROL, 1).next_block()
@@ -187,8 +187,8 @@ async def test_at__mark_of_later__is_not_seen_yet(client: httpx.AsyncClient) -> 
         return [(f["value"], f["revoked"], f["superseded"], f["responses"]) for f in found["items"]]
 
     assert await marks(11) == [("90", False, False, 0), ("80", False, False, 0)]
-    assert await marks(13) == [("90", False, False, 1), ("80", True, False, 0)]
-    before = [("90", False, False, 1), ("80", True, True, 0)]
+    assert await marks(13) == [("90", False, False, 1), ("80", True, False, 1)]
+    before = [("90", False, False, 1), ("80", True, True, 1)]
     assert await marks(15) == [("70", False, False, 0), *before]
     assert await marks(16) == [("70", False, False, 1), *before]  # the answer is to the new one
 

@@ -18,6 +18,7 @@ from renown.store import (
     network,
     reads,
     reads_reputation,
+    reads_responses,
     reads_stream,
     validations,
 )
@@ -55,7 +56,7 @@ ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
     (feedback.OF_AGENT_BY_CLIENT, H + 2, feedback.FeedbackRow),
     (feedback.RECORD, H + 2, feedback.FeedbackRow),
     (feedback.ACROSS, H + 2, feedback.FeedbackRow),
-    (feedback.RESPONSES, H + 3, feedback.ResponseRow),
+    (reads_responses.RESPONSES, H + 3, reads_responses.ResponseRow),
     (validations.OF_AGENT, H + 2, validations.ValidationRow),
     (reads_reputation.KEPT, H + 8, reads_reputation.TagsRow),
     (reads_stream.OUTBOX, H + 2, reads_stream.OutboxRow),

@@ -11,7 +11,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from renown import errors
-from renown.api.answers import agents, chains, feedback, history, reputation, stream, validations
+from renown.api.answers import (
+    agents,
+    chains,
+    feedback,
+    history,
+    metadata,
+    reputation,
+    stream,
+    validations,
+)
 from renown.api.problems import PROBLEM_JSON
 from renown.errors import RenownError
 
@@ -24,7 +33,7 @@ checksummed; null is a state and never stands for zero. An `ETag` changes when a
 when only the head moved. Errors are problems (RFC 9457), each `type` a page that explains it."""
 
 BODIES: tuple[type[msgspec.Struct], ...] = (
-    *(agents.Agent, agents.AgentPage, agents.MetadataPage),
+    *(agents.Agent, agents.AgentPage, metadata.MetadataPage),
     *(feedback.FeedbackPage, feedback.FeedbackRecords, feedback.ResponsePage),
     *(feedback.SaidFeedbackPage, history.HistoryPage, reputation.Reputation),
     *(validations.ValidationPage, stream.OutboxPage, stream.QuarantinePage),

@@ -85,9 +85,10 @@ def line(view: ChainView) -> str:
     progress = view.progress
     if progress is None:
         return f"{view.slug}: {clean(view.problem) if view.problem else 'connecting'}"
+    stored = max(0, progress.block_number)
     parts = [
         f"{view.slug}: {progress.phase}",
-        f"block {progress.block_number:,} of {max(progress.head_block, progress.block_number):,}",
+        f"block {stored:,} of {max(progress.head_block, stored):,}",
         f"{progress.blocks_to_go:,} to go",
         f"{progress.events:,} events",
         f"{progress.events_per_second:,.0f} events/s",
@@ -124,7 +125,7 @@ def _cells(view: ChainView) -> tuple[str, ...]:
     left = duration(progress.seconds_left) if progress.blocks_to_go else ""
     return (
         progress.phase,
-        f"{progress.block_number:,}",
+        f"{progress.block_number:,}" if progress.block_number >= 0 else "",
         f"{progress.blocks_to_go:,}",
         f"{progress.events:,}",
         f"{progress.events_per_second:,.0f}",

@@ -71,7 +71,8 @@ async def replay(conn: Conn, deployment: Deployment, *, name: str, dry_run: bool
         dry_run: count only.
     """
     writer = await reopen(conn, deployment, name=name)
-    decoder = Decoder(deployment.identity, deployment.reputation, deployment.validation)
+    indexed = writer.deployment
+    decoder = Decoder(indexed.identity, indexed.reputation, indexed.validation)
     learnt = kept = 0
     after = (-1, -1)
     while logs := await quarantine.page(

@@ -16,7 +16,7 @@ from typing import LiteralString
 import msgspec
 
 from renown.derive.fold import Fold
-from renown.errors import ChainNotFound, LeaseLost, WrongChain
+from renown.errors import BadSettings, ChainNotFound, LeaseLost, WrongChain
 from renown.spec.deployments import Deployment
 from renown.spec.events import Fact, Quarantined
 from renown.store import facts as fact_tables
@@ -342,6 +342,7 @@ async def acquire(
     Raises:
         LeaseLost: another process writes this chain.
         WrongChain: the index holds another chain of the same id.
+        BadSettings: a validation contract was added after indexing began.
     """
     with naming_failures():
         return await _acquire(conn, deployment, start_block, genesis_hash, name)
@@ -372,6 +373,14 @@ async def _acquire(
         "default_statistics_target = 10",
     ):
         await conn.execute(f"SET {setting}")
+    added = await conn.fetchval(ADDED_CONTRACTS, chain_id, list(deployment.validation))
+    if added:
+        raise BadSettings(
+            f"{deployment.slug}: the validation contract 0x{added[0].hex()} was not followed when this"
+            " chain was indexed, so its past is not here; set the contracts as they were, or run"
+            f" `renown db forget {deployment.slug}` and index again",
+            chain_id=chain_id,
+        )
     known_genesis = await conn.fetchval(
         ADD_CHAIN, chain_id, deployment.slug, deployment.name, deployment.testnet,
         deployment.identity, deployment.reputation, list(deployment.validation),
@@ -398,12 +407,13 @@ async def reopen(conn: Conn, deployment: Deployment, *, name: str) -> Writer:
         LeaseLost: another process writes this chain.
     """
     with naming_failures():
-        start = await conn.fetchval(START, deployment.chain_id)
-    if start is None:
+        row = await conn.fetchrow(START, deployment.chain_id)
+    if row is None:
         raise ChainNotFound(
             f"this index has no chain {deployment.slug}", chain_id=deployment.chain_id
         )
-    return await acquire(conn, deployment, start_block=start, genesis_hash=None, name=name)
+    indexed = msgspec.structs.replace(deployment, validation=tuple(row[1]))
+    return await acquire(conn, indexed, start_block=row[0], genesis_hash=None, name=name)
 
 
 async def _fold_in_turns(fold: Fold, facts: Sequence[Fact]) -> None:
@@ -417,8 +427,12 @@ def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
 
 
-START: LiteralString = "SELECT start_block FROM chain WHERE chain_id = $1"
+START: LiteralString = "SELECT start_block, validations FROM chain WHERE chain_id = $1"
 LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
+ADDED_CONTRACTS: LiteralString = """
+SELECT array_agg(n) FROM unnest($2::bytea[]) AS n, chain c, checkpoint k
+ WHERE c.chain_id = $1 AND k.chain_id = $1 AND k.position > 0 AND n <> ALL (c.validations)
+"""
 ADD_CHAIN: LiteralString = """
 INSERT INTO chain AS c (chain_id, slug, name, testnet, identity, reputation, validations, explorer,
                         start_block, genesis_hash)

@@ -15,7 +15,6 @@ from renown.api.answers.answer import (
     URI_CUT_BYTES,
     Answer,
     ChainsPage,
-    Page,
     more,
 )
 from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past, past_of_chains
@@ -25,7 +24,6 @@ from renown.api.answers.values import (
     Count,
     Cuttable,
     Hash,
-    Hex,
     Id,
     Key,
     Text,
@@ -35,13 +33,11 @@ from renown.api.answers.values import (
     address_or_none,
     agent_key,
     hex_text,
-    joined,
     texts,
 )
 from renown.derive.fold import Fold
-from renown.derive.identity import Entry, Identity
+from renown.derive.identity import Identity
 from renown.errors import ChainNotFound
-from renown.spec.text import is_clean
 from renown.store import agents as store
 from renown.store import facts, reads_reputation
 from renown.store.agents import AgentRow, CountsRow
@@ -103,22 +99,6 @@ class Agent(ListedAgent, kw_only=True):
 
 class AgentPage(ChainsPage[ListedAgent], kw_only=True):
     """A page of agents."""
-
-
-class Metadata(Cuttable, kw_only=True):
-    """One entry of an agent's on-chain metadata that is set."""
-
-    key: Text
-    key_hex: TextHex = msgspec.UNSET
-    value_hex: Hex
-    value_text: Annotated[
-        str | None, Meta(description="The value as text; null where it is not clean UTF-8.")
-    ]
-    set_block: Block
-
-
-class MetadataPage(Page[Metadata], kw_only=True):
-    """A page of an agent's metadata, in the order of the keys' keccak-256."""
 
 
 # One agent -----------------------------------------------------------------------------------
@@ -231,7 +211,7 @@ async def as_they_were(
     if not rows:
         return []
     chain_id, ids = rows[0].chain_id, [row.agent_id for row in rows]
-    fold = await _identities(conn, chain_id, ids, upto_block)
+    fold = await identities_at(conn, chain_id, ids, upto_block)
     counts = await reads_reputation.counts_at(conn, chain_id, ids, upto_block)
     return [
         (_as_it_was(row, identity), counts.get(row.agent_id, CountsRow()))
@@ -240,7 +220,8 @@ async def as_they_were(
     ]
 
 
-async def _identities(conn: Conn, chain_id: int, ids: Sequence[int], upto_block: int) -> Fold:
+async def identities_at(conn: Conn, chain_id: int, ids: Sequence[int], upto_block: int) -> Fold:
+    """Agents of one chain folded from their identity facts up to a block."""
     found = await facts.of_agents(
         conn, chain_id, ids, upto_block=upto_block, tables=facts.IDENTITY_TABLES
     )
@@ -357,84 +338,3 @@ def _list(
 def _require(chain_id: int | None, heads: Sequence[Head]) -> None:
     if chain_id is not None and not heads:
         raise ChainNotFound("this index does not hold that chain", chain_id=chain_id)
-
-
-# Metadata --------------------------------------------------------------------------------------
-
-
-async def metadata(
-    conn: Conn,
-    key: AgentKey,
-    *,
-    at: At | None = None,
-    after: tuple[Any, ...] | None = None,
-    limit: int,
-) -> Answer[MetadataPage]:
-    """An agent's on-chain metadata. The wallet is not among it unless it is no address.
-
-    Raises:
-        AgentNotFound, ChainNotFound, BlockBeyondHead, BadParameter.
-    """
-    start: bytes = after[0] if after else b""
-    if at is not None:
-        async with transaction(conn, "repeatable_read"):
-            return await _past_metadata(conn, key, at, start, limit)
-    found = await store.metadata(
-        conn, key_args(key), after=start, limit=limit + 1, cut_bytes=URI_CUT_BYTES
-    )
-    head = require_chain(key, found.head if found else None)
-    if found is None or found.agent_id is None:
-        raise no_such_agent(key, head)
-    version = f"{head.chain_id}.{found.agent_id}.{found.version}"
-    return _metadata(head, found.rows, limit, version)
-
-
-async def _past_metadata(
-    conn: Conn, key: AgentKey, at: At, start: bytes, limit: int
-) -> Answer[MetadataPage]:
-    head = await past(conn, key, at)
-    found = await store.one(conn, key_args(key), uri_cut_bytes=0)
-    if found is None or found.agent is None:
-        raise no_such_agent(key, head, past=True)
-    agent_id = found.agent.agent_id
-    fold = await _identities(conn, head.chain_id, [agent_id], head.block_number)
-    identity = fold.identities.get(agent_id)
-    if identity is None:
-        raise no_such_agent(key, head, past=True)
-    rows = [
-        _entry_row(key_hash, entry)
-        for key_hash, entry in sorted(identity.entries.items())
-        if key_hash > start
-    ]
-    return _metadata(head, rows, limit, f"{head.chain_id}.{agent_id}.{found.version}")
-
-
-def _entry_row(key_hash: bytes, entry: Entry) -> store.EntryRow:
-    cut = URI_CUT_BYTES
-    return store.EntryRow(
-        *(key_hash, entry.key[:cut], len(entry.key), entry.value[:cut], len(entry.value)),
-        *(entry.block_number, entry.log_index),
-    )
-
-
-def _metadata(
-    head: Head, rows: Sequence[store.EntryRow], limit: int, version: str
-) -> Answer[MetadataPage]:
-    shown, last = more(rows, limit)
-    block = as_of(head)
-    page = MetadataPage(as_of=block, items=[_entry(row) for row in shown])
-    return Answer(page, [block], version, (last.key_hash,) if last else None)
-
-
-def _entry(row: store.EntryRow) -> Metadata:
-    whole = row.value_bytes == len(row.value)
-    fields = joined(
-        texts(("key", row.key, row.key_bytes)),
-        {} if whole else {"truncated": {"value_hex": row.value_bytes}},
-    )
-    return Metadata(
-        **fields,
-        value_hex=hex_text(row.value),
-        value_text=row.value.decode() if whole and is_clean(row.value) else None,
-        set_block=row.block_number,
-    )

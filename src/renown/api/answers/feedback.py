@@ -29,9 +29,11 @@ from renown.api.answers.values import (
 )
 from renown.errors import ChainNotFound, NotFound
 from renown.store import feedback as store
-from renown.store.feedback import AcrossRow, FeedbackRow, Filter, ResponseRow
+from renown.store import reads_responses
+from renown.store.feedback import AcrossRow, FeedbackRow, Filter
 from renown.store.pool import Conn, transaction
 from renown.store.reads import UNCUT, key_args, key_text
+from renown.store.reads_responses import ResponseRow
 from renown.types import AgentKey
 
 
@@ -183,14 +185,14 @@ async def responses(
         NotFound: there is no such feedback. And as `of_agent`.
     """
 
-    async def read(upto: int) -> store.Responses | None:
-        return await store.responses(
+    async def read(upto: int) -> reads_responses.Responses | None:
+        return await reads_responses.responses(
             conn,
             key_args(key),
             client,
             index,
             upto_block=upto,
-            after=store.After(*after) if after else store.OLDEST,
+            after=reads_responses.After(*after) if after else reads_responses.OLDEST,
             limit=limit + 1,
             uri_cut_bytes=URI_CUT_BYTES,
         )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api import etag
-from renown.api.answers import agents, history, reputation, validations
+from renown.api.answers import agents, history, metadata, reputation, validations
 from renown.api.answers.as_of import parse_at
 from renown.api.answers.history import Order
 from renown.api.answers.reputation import MOST_CLIENTS
@@ -118,7 +118,7 @@ async def get_agent_uri(request: Request, key: KeyParam, at: AtParam = None) -> 
 
 
 @router.get(
-    "/v1/agents/{key}/metadata", responses=answers(agents.MetadataPage, *OF_AGENT, BadCursor)
+    "/v1/agents/{key}/metadata", responses=answers(metadata.MetadataPage, *OF_AGENT, BadCursor)
 )
 async def get_agent_metadata(
     request: Request,
@@ -130,7 +130,7 @@ async def get_agent_metadata(
     """What the agent's manager set on chain, key by key. The wallet stands with the agent."""
     wanted, moment, start = parse_agent_key(key), parse_at(at), position(request, cursor)
     async with desk_of(request).reading() as conn:
-        answer = await agents.metadata(conn, wanted, at=moment, after=start, limit=limit)
+        answer = await metadata.of_agent(conn, wanted, at=moment, after=start, limit=limit)
     return page_reply(request, answer)
 
 

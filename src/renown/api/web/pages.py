@@ -8,7 +8,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from renown.api.answers import agents, chains, feedback, history, reputation, validations
+from renown.api.answers import (
+    agents,
+    chains,
+    feedback,
+    history,
+    metadata,
+    reputation,
+    validations,
+)
 from renown.api.deps import desk_of, position
 from renown.api.problems import slugs
 from renown.api.web.page import render
@@ -59,7 +67,7 @@ async def agent_page(request: Request, key: str) -> Response:
     wanted = parse_agent_key(key)
     async with desk_of(request).reading() as conn, transaction(conn, "repeatable_read"):
         one = (await agents.agent(conn, wanted)).body
-        entries = await agents.metadata(conn, wanted, limit=NEWEST_ROWS)
+        entries = await metadata.of_agent(conn, wanted, limit=NEWEST_ROWS)
         tags = await reputation.of_agent(conn, wanted, limit=NEWEST_ROWS)
         given = await feedback.of_agent(conn, wanted, EVERYTHING, limit=NEWEST_ROWS)
         asked = await validations.of_agent(conn, wanted, limit=NEWEST_ROWS)

@@ -130,6 +130,9 @@ CREATE TABLE metadata_refreshed (
     PRIMARY KEY (chain_id, block_number, log_index)
 ) PARTITION BY RANGE (chain_id, block_number);
 CREATE INDEX metadata_refreshed_by_agent ON metadata_refreshed (chain_id, agent_id, block_number, log_index);
+-- Serves an agent's history: the notices that span many agents, of which there are hardly any.
+CREATE INDEX metadata_refreshed_spans
+    ON metadata_refreshed (chain_id, block_number, log_index) WHERE last_agent_id > agent_id;
 
 CREATE TABLE feedback_given (
     chain_id bigint NOT NULL, block_number bigint NOT NULL, log_index integer NOT NULL, tx_hash bytea NOT NULL,
@@ -174,6 +177,9 @@ CREATE TABLE response_appended (
     PRIMARY KEY (chain_id, block_number, log_index)
 ) PARTITION BY RANGE (chain_id, block_number);
 CREATE INDEX response_appended_by_agent ON response_appended (chain_id, agent_id, block_number, log_index);
+-- Serves the responses to one feedback, and their count in the past.
+CREATE INDEX response_appended_by_key
+    ON response_appended (chain_id, agent_id, client, feedback_index, block_number, log_index);
 
 CREATE TABLE validation_requested (
     chain_id bigint NOT NULL, block_number bigint NOT NULL, log_index integer NOT NULL, tx_hash bytea NOT NULL,
