@@ -108,7 +108,13 @@ def check(fresh: dict[str, str]) -> int:
         file for file in fresh.keys() | committed.keys() if fresh.get(file) != committed.get(file)
     )
     for file in stale:
-        what = "differs" if file in fresh and file in committed else "missing" if file in fresh else "unknown"
+        what = (
+            "differs"
+            if file in fresh and file in committed
+            else "missing"
+            if file in fresh
+            else "unknown"
+        )
         print(f"{what}: {file}", file=sys.stderr)
     if stale:
         print("run contracts/export.py and commit what it writes", file=sys.stderr)

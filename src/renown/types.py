@@ -58,9 +58,7 @@ class ShortKey(msgspec.Struct, frozen=True, gc=False):
 
 AgentKey = AgentRef | ShortKey | uuid.UUID
 
-_CANONICAL = re.compile(
-    r"(?:eip155|erc8004):([0-9]{1,19}):(0x[0-9a-fA-F]{40})[:/#]([0-9]{1,78})"
-)
+_CANONICAL = re.compile(r"(?:eip155|erc8004):([0-9]{1,19}):(0x[0-9a-fA-F]{40})[:/#]([0-9]{1,78})")
 _SHORT = re.compile(r"(?:eip155:)?([0-9]{1,19}):([0-9]{1,78})")
 
 
@@ -102,9 +100,7 @@ def checksum_address(address: bytes) -> str:
     """EIP-55 spelling of 20 bytes."""
     plain = address.hex()
     digest = keccak(plain.encode()).hex()
-    return "0x" + "".join(
-        c.upper() if int(digest[i], 16) > 7 else c for i, c in enumerate(plain)
-    )
+    return "0x" + "".join(c.upper() if int(digest[i], 16) > 7 else c for i, c in enumerate(plain))
 
 
 def _bigint(digits: str, key: str) -> int:

@@ -195,7 +195,9 @@ async def test_refold__a_mint_learnt_late__attaches_what_came_after_it(
     await whole.close()
 
 
-async def test_outbox__applied_from_the_start__gives_the_facts_held(fresh_database_url: str) -> None:
+async def test_outbox__applied_from_the_start__gives_the_facts_held(
+    fresh_database_url: str,
+) -> None:
     activity = Activity(3)
     writer = await writer_on(fresh_database_url)
     held = world(activity, 1, 20)
@@ -242,9 +244,7 @@ async def test_commit__of_a_writer_that_was_replaced__stores_nothing(
         await store(paused, blocks[2:])
     await store(successor, blocks[2:])
 
-    assert await hash_of(successor) == await hashing.folded_hash(
-        successor._conn, DEVNET.chain_id
-    )
+    assert await hash_of(successor) == await hashing.folded_hash(successor._conn, DEVNET.chain_id)
     await paused.close()
     await successor.close()
 

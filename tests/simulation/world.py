@@ -51,7 +51,8 @@ class World:
         for contract in DEVNET.contracts:
             self.chain.deploy(contract)
         self.honest, self.flaky, self.liar = (
-            FakeNode(self.chain, name, seed=seed) for name in ("honest.one", "flaky.two", "liar.three")
+            FakeNode(self.chain, name, seed=seed)
+            for name in ("honest.one", "flaky.two", "liar.three")
         )
         self.flaky.chaos = Chaos(seed, 0.15, TRANSIENT)
         self.liar.chaos = Chaos(seed + 1, 0.3, LIES)

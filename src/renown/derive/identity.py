@@ -149,9 +149,7 @@ def _set_metadata(identity: Identity, fact: MetadataSet) -> None:
 
 def _set_wallet(identity: Identity, fact: MetadataSet) -> None:
     spoken_of = identity.wallet_tx == fact.tx_hash
-    of_registration = (
-        identity.registration_tx == fact.tx_hash and fact.value == identity.registrant
-    )
+    of_registration = identity.registration_tx == fact.tx_hash and fact.value == identity.registrant
     identity.wallet_tx = fact.tx_hash
     if of_registration:
         identity.registration_tx = b""

@@ -84,9 +84,7 @@ def give(cell: Cell, fact: FeedbackGiven) -> None:
     if cell:
         cell[-1].superseded = (fact.block_number, fact.log_index)
     cell.append(
-        Record(
-            fact.block_number, fact.log_index, fact.value, fact.decimals, fact.tag1, fact.tag2
-        )
+        Record(fact.block_number, fact.log_index, fact.value, fact.decimals, fact.tag1, fact.tag2)
     )
 
 

@@ -116,8 +116,14 @@ async def check(
         operators=sorted(operators),
     )
     await conn.execute(
-        SAVE, chain_id, state, at, held, on_chain,
-        msgspec.json.encode(findings).decode(), outcome.operators,
+        SAVE,
+        chain_id,
+        state,
+        at,
+        held,
+        on_chain,
+        msgspec.json.encode(findings).decode(),
+        outcome.operators,
     )
     return outcome
 

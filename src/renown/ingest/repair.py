@@ -64,7 +64,9 @@ async def rebuild(
     return total
 
 
-async def replay(conn: Conn, deployment: Deployment, *, name: str, dry_run: bool = False) -> Replayed:
+async def replay(
+    conn: Conn, deployment: Deployment, *, name: str, dry_run: bool = False
+) -> Replayed:
     """Decode the quarantine again; what is understood now becomes facts and is folded in.
 
     Args:
@@ -75,9 +77,7 @@ async def replay(conn: Conn, deployment: Deployment, *, name: str, dry_run: bool
     decoder = Decoder(indexed.identity, indexed.reputation, indexed.validation)
     learnt = kept = 0
     after = (-1, -1)
-    while logs := await quarantine.page(
-        conn, deployment.chain_id, after=after, limit=REPLAY_LOGS
-    ):
+    while logs := await quarantine.page(conn, deployment.chain_id, after=after, limit=REPLAY_LOGS):
         after = (int(logs[-1].block_number, 16), int(logs[-1].log_index, 16))
         facts: list[Fact] = []
         for event in decoder.decode_many(logs):
@@ -114,5 +114,3 @@ def _agents_of(facts: list[Fact]) -> set[int]:
         if subject is not None:
             found.add(subject)
     return found
-
-

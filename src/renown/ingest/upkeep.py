@@ -63,9 +63,7 @@ async def check_for_ever(
         await asyncio.sleep(period_seconds if settled else retry_seconds)
 
 
-async def _check(
-    connect: Callable[[], Awaitable[Conn]], job: Job, round_number: int
-) -> str | None:
+async def _check(connect: Callable[[], Awaitable[Conn]], job: Job, round_number: int) -> str | None:
     deployment = job.deployment
     try:
         conn = await connect()

@@ -42,12 +42,10 @@ QUARANTINE_COLUMNS = (
 )
 
 IDENTITY_TABLES = tuple(
-    t for t in TABLES.values()
-    if t.name.startswith(("agent_", "uri_", "metadata_"))
+    t for t in TABLES.values() if t.name.startswith(("agent_", "uri_", "metadata_"))
 )
 FOLDED_TABLES = tuple(
-    t for t in TABLES.values()
-    if "agent_id" in t.columns and t.name != "legacy_event"
+    t for t in TABLES.values() if "agent_id" in t.columns and t.name != "legacy_event"
 )
 """The kinds that a fold reads."""
 
@@ -172,5 +170,3 @@ def _plain(table: Table, row: Iterable[Any]) -> tuple[Any, ...]:
 
 def _place(fact: Fact) -> tuple[int, int]:
     return fact.block_number, fact.log_index
-
-

@@ -96,9 +96,7 @@ async def stored_digests(conn: Conn, chain_id: int) -> dict[str, bytes]:
     return digests
 
 
-async def folded_digests(
-    conn: Conn, chain_id: int, *, at: int | None = None
-) -> dict[str, bytes]:
+async def folded_digests(conn: Conn, chain_id: int, *, at: int | None = None) -> dict[str, bytes]:
     """The digest of every section as the facts up to `at` give it."""
     async with transaction(conn, "repeatable_read") as tx:
         block = await _head(tx, chain_id, at)

@@ -44,9 +44,7 @@ async def agents(
     for statement in (*OF_THE_REST, *OF_AGENTS):
         await tx.execute(statement, chain_id, agent_ids)
     times = await block_times(tx, chain_id, again.identities.values())
-    await state.write(
-        tx, chain_id, key_prefix, again, version=version, time=times.__getitem__
-    )
+    await state.write(tx, chain_id, key_prefix, again, version=version, time=times.__getitem__)
     return again
 
 
@@ -68,9 +66,7 @@ async def identities(
     return set(agent_ids) - again.identities.keys()
 
 
-async def block_times(
-    tx: Tx, chain_id: int, born: Iterable[Identity]
-) -> dict[int, datetime]:
+async def block_times(tx: Tx, chain_id: int, born: Iterable[Identity]) -> dict[int, datetime]:
     """The times of the blocks in which `born` were created."""
     numbers = sorted({identity.created_block for identity in born})
     return {row[0]: row[1] for row in await tx.fetch(TIMES, chain_id, numbers)}

@@ -13,8 +13,7 @@ import msgspec
 
 from renown.derive import ratings
 from renown.derive.fold import Fold
-from renown.derive.ratings import AgentCounts, CellKey
-from renown.derive.validations import RequestKey
+from renown.derive.ratings import AgentCounts
 from renown.spec.events import (
     Fact,
     FeedbackGiven,
@@ -176,8 +175,7 @@ async def _refold_rest(tx: Tx, chain_id: int, touched: subjects.Subjects, again:
         return
     agent_ids = {*(key[0] for key in touched.cells), *(key[0] for key in touched.requests)}
     births = {
-        row[0]: (row[1], row[2])
-        for row in await tx.fetch(BIRTHS, chain_id, sorted(agent_ids))
+        row[0]: (row[1], row[2]) for row in await tx.fetch(BIRTHS, chain_id, sorted(agent_ids))
     }
     staying = await _facts_of_keys(tx, chain_id, touched)
     attached = [

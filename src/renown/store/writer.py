@@ -25,7 +25,6 @@ from renown.store.known import KnownAgents
 from renown.store.pool import Conn, Tx, naming_failures, transaction
 from renown.types import BlockRef
 
-
 TURN_FACTS = 1_000
 """Facts folded before the connection gets its turn: a few milliseconds."""
 FIRST_ANALYZE_EVENTS = 5_000
@@ -153,8 +152,15 @@ class Writer:
                 time=ready.times.__getitem__,
             )
             await tx.execute(
-                OUTBOX, self._chain_id, moved.position, "extend", first, last.number, last.hash,
-                len(extension.facts), None,
+                OUTBOX,
+                self._chain_id,
+                moved.position,
+                "extend",
+                first,
+                last.number,
+                last.hash,
+                len(extension.facts),
+                None,
             )
         self.checkpoint = moved
         known.add(fold.minted)
@@ -203,8 +209,15 @@ class Writer:
                 await tx.execute(UNFINAL, self._chain_id, to_number)
             await self._move(tx, moved, _time(to.time_seconds) if to else None)
             await tx.execute(
-                OUTBOX, self._chain_id, position, "retract", to_number + 1,
-                self.checkpoint.block_number, moved.block_hash, taken.fact_count, taken.content,
+                OUTBOX,
+                self._chain_id,
+                position,
+                "retract",
+                to_number + 1,
+                self.checkpoint.block_number,
+                moved.block_hash,
+                taken.fact_count,
+                taken.content,
             )
         self.checkpoint = moved
         return taken.fact_count
@@ -226,18 +239,30 @@ class Writer:
             await self._move(tx, moved, None)
             if learnt:
                 await tx.execute(
-                    RELEASE, self._chain_id, [f.block_number for f in learnt],
+                    RELEASE,
+                    self._chain_id,
+                    [f.block_number for f in learnt],
                     [f.log_index for f in learnt],
                 )
                 await fact_tables.append(tx, fact_tables.rows_of(self._chain_id, learnt))
             await refold.agents(
-                tx, self._chain_id, self._prefix, agent_ids, upto_block=block,
+                tx,
+                self._chain_id,
+                self._prefix,
+                agent_ids,
+                upto_block=block,
                 version=moved.position,
             )
             await tx.execute(
-                OUTBOX, self._chain_id, moved.position, "refold",
-                min((f.block_number for f in learnt), default=block), block,
-                moved.block_hash, len(learnt), None,
+                OUTBOX,
+                self._chain_id,
+                moved.position,
+                "refold",
+                min((f.block_number for f in learnt), default=block),
+                block,
+                moved.block_hash,
+                len(learnt),
+                None,
             )
         self.checkpoint = moved
 
@@ -254,7 +279,14 @@ class Writer:
         """Say how the chain stands, outside any commit. Raises LeaseLost."""
         with naming_failures():
             fence = await self._conn.fetchval(
-                REPORT, self._chain_id, self._fence, head, final, safe, phase, problem,
+                REPORT,
+                self._chain_id,
+                self._fence,
+                head,
+                final,
+                safe,
+                phase,
+                problem,
                 events_per_second,
             )
         if fence is None:
@@ -287,8 +319,16 @@ class Writer:
 
     async def _move(self, tx: Tx, to: Checkpoint, time: datetime | None) -> None:
         moved = await tx.fetchval(
-            MOVE, self._chain_id, self._fence, self.checkpoint.block_number,
-            self.checkpoint.position, to.block_number, to.block_hash, time, to.position, to.events,
+            MOVE,
+            self._chain_id,
+            self._fence,
+            self.checkpoint.block_number,
+            self.checkpoint.position,
+            to.block_number,
+            to.block_hash,
+            time,
+            to.position,
+            to.events,
         )
         if moved is None:
             raise self._lost()
@@ -382,9 +422,17 @@ async def _acquire(
             chain_id=chain_id,
         )
     known_genesis = await conn.fetchval(
-        ADD_CHAIN, chain_id, deployment.slug, deployment.name, deployment.testnet,
-        deployment.identity, deployment.reputation, list(deployment.validation),
-        deployment.explorer, start_block, genesis_hash,
+        ADD_CHAIN,
+        chain_id,
+        deployment.slug,
+        deployment.name,
+        deployment.testnet,
+        deployment.identity,
+        deployment.reputation,
+        list(deployment.validation),
+        deployment.explorer,
+        start_block,
+        genesis_hash,
     )
     if genesis_hash and known_genesis and known_genesis != genesis_hash:
         raise WrongChain(
@@ -428,7 +476,9 @@ def _time(seconds: int) -> datetime:
 
 
 START: LiteralString = "SELECT start_block, validations FROM chain WHERE chain_id = $1"
-LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
+LOCK: LiteralString = (
+    "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
+)
 ADDED_CONTRACTS: LiteralString = """
 SELECT array_agg(n) FROM unnest($2::bytea[]) AS n, chain c, checkpoint k
  WHERE c.chain_id = $1 AND k.chain_id = $1 AND k.position > 0 AND n <> ALL (c.validations)
@@ -483,5 +533,3 @@ DELETE FROM quarantine q
  USING unnest($2::bigint[], $3::integer[]) AS k (block_number, log_index)
  WHERE q.chain_id = $1 AND q.block_number = k.block_number AND q.log_index = k.log_index
 """
-
-
