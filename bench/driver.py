@@ -27,6 +27,7 @@ import uvloop
 from renown.chain.source import ChainSource
 from renown.decode import Decoder
 from renown.derive.fold import Fold
+from renown.ingest.collector import calm_collector
 from renown.ingest.indexer import Indexer, Limits
 from renown.spec.deployments import find
 from renown.store.pool import connect
@@ -61,6 +62,7 @@ class TimedWriter(Writer):
 
 
 async def main() -> None:
+    calm_collector()
     deployment = find("devnet")
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(

@@ -11,6 +11,7 @@ from renown.cli.display import ChainView, shown
 from renown.cli.runtime import Database
 from renown.errors import RenownError, WrongChain
 from renown.ingest import upkeep
+from renown.ingest.collector import calm_collector
 from renown.ingest.supervise import Job, Supervisor
 from renown.spec.deployments import DEVNET_CHAIN_ID
 
@@ -27,6 +28,7 @@ async def follow(where: Database, jobs: Sequence[Job], *, until: int | None) -> 
     Raises:
         RenownError: of the first chain that can go on no more, when it is the only one.
     """
+    calm_collector()
     supervisor = Supervisor(where.connect)
 
     def views() -> list[ChainView]:
