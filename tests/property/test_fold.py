@@ -73,8 +73,6 @@ mints = _of(
 )
 key_values = st.tuples(keys, values)
 records = {"agent_id": agents, "client": people, "feedback_index": indexes}
-wild = st.one_of(
-    mints,
     _of(AgentTransferred, agent_id=agents, from_address=people, to_address=people),
     _of(AgentRegistered, agent_id=agents, owner=people, uri=uris),
     _of(UriUpdated, agent_id=agents, updated_by=people, uri=uris),
@@ -112,9 +110,9 @@ wild = st.one_of(
 
 
 @st.composite
-def chains(draw: st.DrawFn) -> list[Fact]:
+def chains(draw: st.DrawFn, kinds: st.SearchStrategy[Fact] = wild) -> list[Fact]:
     """Facts of some blocks in chain order; most agents are minted early."""
-    found = draw(st.lists(mints, max_size=3)) + draw(st.lists(wild, min_size=10, max_size=60))
+    found = draw(st.lists(mints, max_size=3)) + draw(st.lists(kinds, min_size=10, max_size=60))
     block, placed = 1, []
     for log_index, fact in enumerate(found):
         block += draw(st.integers(0, 1))

@@ -7,6 +7,9 @@ from typing import LiteralString
 
 from renown.store.pool import Conn
 
+FAR_IDS = 1_000_000
+"""An id that would leave a gap as wide as this is kept by itself; no registry of ours gives one."""
+
 
 class KnownAgents:
     """The agent ids of one chain. Costs memory only for ids that are missing below the highest."""
@@ -15,6 +18,7 @@ class KnownAgents:
         self._first = 0
         self._next = 0
         self._missing: set[int] = set()
+        self._far: set[int] = set()
         self.add(ids)
 
     @classmethod
@@ -24,7 +28,9 @@ class KnownAgents:
         row = await conn.fetchrow(SPAN, chain_id)
         assert row is not None
         count, first, last = row
-        if count:
+        if count and last - first + 1 - count >= FAR_IDS:
+            known.add(row[0] for row in await conn.fetch(IDS, chain_id))
+        elif count:
             known._first, known._next = first, last + 1
             if count != last - first + 1:
                 rows = await conn.fetch(MISSING, chain_id, first, last)
@@ -36,6 +42,8 @@ class KnownAgents:
         for agent_id in sorted(ids):
             if self._next == 0:
                 self._first, self._next = agent_id, agent_id + 1
+            elif not self._first - FAR_IDS < agent_id < self._next + FAR_IDS:
+                self._far.add(agent_id)
             elif agent_id >= self._next:
                 self._missing.update(range(self._next, agent_id))
                 self._next = agent_id + 1
@@ -50,10 +58,11 @@ class KnownAgents:
             isinstance(agent_id, int)
             and self._first <= agent_id < self._next
             and agent_id not in self._missing
-        )
+        ) or agent_id in self._far
 
 
 SPAN: LiteralString = "SELECT count(*), min(agent_id), max(agent_id) FROM agent WHERE chain_id = $1"
+IDS: LiteralString = "SELECT agent_id FROM agent WHERE chain_id = $1"
 MISSING: LiteralString = """
 SELECT i FROM generate_series($2::bigint, $3::bigint) AS i
  WHERE NOT EXISTS (SELECT FROM agent WHERE chain_id = $1 AND agent_id = i)
