@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -48,7 +48,7 @@ def test_known__an_id_far_out__costs_neither_time_nor_memory() -> None:
 
 
 @pytest.fixture
-async def conn(fresh_database_url: str) -> Iterator[Conn]:  # type: ignore[misc]
+async def conn(fresh_database_url: str) -> AsyncIterator[Conn]:
     opened = await connect(fresh_database_url)
     yield opened
     await opened.close()

@@ -57,7 +57,7 @@ class Wire:
             scope["path"] = _kept_together(raw_path)
         bare = method == "HEAD"
         if bare:
-            scope["method"] = "GET"
+            scope = {**scope, "method": "GET"}
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":

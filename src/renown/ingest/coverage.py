@@ -19,10 +19,11 @@ import msgspec
 from eth_hash.auto import keccak
 
 from renown.chain.source import CallReverted, LogCount
-from renown.errors import NodeError, NoNodeLeft
+from renown.errors import NodeError, NodeInconsistent, NoNodeLeft
 from renown.spec.deployments import Deployment
 from renown.store import facts
 from renown.store.pool import Conn
+from renown.types import BlockRef
 
 State = Literal["proven", "single-source", "gap", "unknown"]
 SAMPLED_RANGES = 8
@@ -51,6 +52,7 @@ class Source(Protocol):
 
     @property
     def operators(self) -> set[str]: ...
+    async def block(self, number: int) -> BlockRef | None: ...
     async def highest_agent_id(self, at_block: int) -> int | None: ...
     async def count_logs(
         self, first: int, last: int, *, avoid_host: str | None = None
@@ -65,9 +67,9 @@ async def check(
     chain_id = deployment.chain_id
     row = await conn.fetchrow(HELD, chain_id)
     if row is None:
-        at, held, first_id, last_id = -1, 0, None, None
+        at, at_hash, held, first_id, last_id = -1, None, 0, None, None
     else:
-        at, held, first_id, last_id = row
+        at, at_hash, held, first_id, last_id = row
     findings: list[str] = []
     operators: set[str] = set()
     on_chain: int | None = None
@@ -76,6 +78,7 @@ async def check(
     single = False
     choose = random.Random(seed)
     try:
+        await _same_chain(source, at, at_hash)
         highest = await source.highest_agent_id(at)
         on_chain = 0 if highest is None else highest + 1
         findings += await _id_findings(conn, chain_id, at, on_chain, held, first_id, last_id)
@@ -126,6 +129,16 @@ async def check(
         outcome.operators,
     )
     return outcome
+
+
+async def _same_chain(source: Source, at: int, at_hash: bytes | None) -> None:
+    """Comparing with another chain, or another branch of this one, would prove nothing."""
+    block = await source.block(at) if at >= 0 else None
+    if block is None or block.hash != at_hash:
+        raise NodeInconsistent(
+            f"the nodes have another block {at} than the one held: another chain, or a reorg that is"
+            " not followed yet"
+        )
 
 
 def _judge(*, gap: bool, unfinished: bool, single: bool) -> State:
@@ -190,7 +203,7 @@ async def _last_index(
 
 
 HELD: LiteralString = """
-SELECT k.block_number,
+SELECT k.block_number, k.block_hash,
        (SELECT count(*) FROM agent a WHERE a.chain_id = $1 AND a.created_block <= k.block_number),
        (SELECT min(agent_id) FROM agent a WHERE a.chain_id = $1),
        (SELECT max(agent_id) FROM agent a WHERE a.chain_id = $1)
@@ -211,7 +224,9 @@ SELECT number FROM (
  WHERE events > $4 ORDER BY number LIMIT 1
 """
 PAIRS: LiteralString = """
-SELECT agent_id, client, max(feedback_index) FROM feedback_given f
+SELECT agent_id, client,
+       (array_agg(feedback_index ORDER BY block_number DESC, log_index DESC))[1]  -- restarts count
+  FROM feedback_given f
  WHERE chain_id = $1 AND block_number <= $2
    AND (agent_id, client) IN (
         SELECT agent_id, client FROM feedback_given

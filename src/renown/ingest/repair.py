@@ -70,10 +70,10 @@ async def replay(
     """Decode the quarantine again; what is understood now becomes facts and is folded in.
 
     Args:
-        dry_run: count only.
+        dry_run: count only; needs no lease, so the indexer may run on.
     """
-    writer = await reopen(conn, deployment, name=name)
-    indexed = writer.deployment
+    writer = None if dry_run else await reopen(conn, deployment, name=name)
+    indexed = deployment if writer is None else writer.deployment
     decoder = Decoder(indexed.identity, indexed.reputation, indexed.validation)
     learnt = kept = 0
     after = (-1, -1)
@@ -85,7 +85,7 @@ async def replay(
                 facts.append(event)
         learnt += len(facts)
         kept += len(logs) - len(facts)
-        if facts and not dry_run:
+        if facts and writer is not None:
             await writer.refold(sorted(_agents_of(facts)), facts)
     return Replayed(learnt, kept)
 

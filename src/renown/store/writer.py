@@ -400,7 +400,7 @@ async def _acquire(
         holder = await conn.fetchval("SELECT writer FROM checkpoint WHERE chain_id = $1", chain_id)
         raise LeaseLost(
             f"chain {deployment.slug} is being written by {holder or 'another process'};"
-            " one writer per chain: stop that one first, or follow other chains here",
+            " a chain has one writer at a time: stop that one first",
             chain_id=chain_id,
         )
     # A writer joins tables of any size against keys in hand, in the order written, by index. Left to
