@@ -31,7 +31,7 @@ from renown.ingest.collector import calm_collector
 from renown.ingest.indexer import Indexer, Limits
 from renown.spec.deployments import find
 from renown.store.pool import connect
-from renown.store.writer import Extension, Writer, acquire
+from renown.store.writer import Extension, Prepared, Writer, acquire
 from renown.types import BlockRef
 
 POLL_SECONDS = 0.5  # what `renown index` takes for a chain with a block each second
@@ -43,11 +43,12 @@ class TimedWriter(Writer):
     commits: list[tuple[int, int, int, float]]
     retractions: list[tuple[int, int, float]]
 
-    async def extend(self, extension: Extension) -> Fold:
+    async def extend(self, stretch: Extension | Prepared) -> Fold:
         """As `Writer.extend`."""
         started, first = time.perf_counter(), self.checkpoint.block_number + 1
-        fold = await super().extend(extension)
+        fold = await super().extend(stretch)
         seconds = time.perf_counter() - started
+        extension = stretch.extension if isinstance(stretch, Prepared) else stretch
         self.commits.append((first, extension.last.number, len(extension.facts), seconds))
         return fold
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,9 +26,10 @@ from renown.ingest.repair import verify_state
 from renown.spec.deployments import DEVNET_CHAIN_ID
 from renown.store import facts
 from renown.store.embedded import EmbeddedPostgres
-from renown.store.pool import Conn, connect
+from renown.store.pool import Conn
 from tests.command import data_directory
 from tests.counts import KILL_EVENTS, KILLS
+from tests.reading import reading
 
 PROGRAM = [sys.executable, "-c", "from renown.cli import main; main()"]
 BATCH_EVENTS = 1_000
@@ -141,15 +142,6 @@ def index(chain: MockChain, log: Path, **settings: str) -> Iterator[Index]:
 async def held(conn: Conn) -> int:
     """The last block stored; -1 before the first commit."""
     return int(await conn.fetchval("SELECT max(block_number) FROM checkpoint") or -1)
-
-
-@contextlib.asynccontextmanager
-async def reading(url: str) -> AsyncIterator[Conn]:
-    conn = await connect(url)
-    try:
-        yield conn
-    finally:
-        await conn.close()
 
 
 async def whole_state(url: str, chain: MockChain) -> str:

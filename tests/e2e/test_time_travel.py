@@ -13,6 +13,7 @@ import asyncio
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -23,16 +24,18 @@ import pytest
 from renown.chain.devnet.cast import Cast
 from renown.chain.devnet.seed import seed_world
 from renown.store import facts, hashing
-from renown.store.pool import connect
+from renown.store.pool import Conn, connect
 from tests.counts import PAST_AGENTS, PAST_BLOCKS
 from tests.e2e.devnet import devnet, index
 from tests.factories import DEVNET
 from tests.integration.api import api_on
+from tests.reading import reading
 
 SEED = 7
 CHAIN = DEVNET.chain_id
 SECOND = Cast(SEED).second_validation_registry
 FOLLOWED = msgspec.structs.replace(DEVNET, validation=(*DEVNET.validation, SECOND))
+NOT_FOUND = "not found"
 EVERYTHING = "include_revoked=true&include_superseded=true"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -68,18 +71,22 @@ def of_agent(agent_id: int, clients: list[str]) -> list[str]:
 
 async def answer(client: httpx.AsyncClient, path: str, at: int | None) -> Any:
     """What is answered, all pages of it, without what may differ by nature."""
-    asked = httpx.URL(path).params.set("limit", 100)
-    params = asked if at is None else asked.set("at", at)
+    params = httpx.URL(path).params
+    if at is not None:
+        params = params.set("at", at)
+    if not path.endswith(("/uri", "/metadata")) and path.count("/") != 3:
+        params = params.set("limit", 100)
     pages: list[Any] = []
     cursor: str | None = ""
     while cursor is not None:
         page = params.set("cursor", cursor) if cursor else params
         got = await client.get(path.partition("?")[0], params=page)
         if got.headers["content-type"] == "application/octet-stream":
-            return got.status_code, got.content
+            return got.content
         body = got.json()
-        if got.status_code >= 400:
-            return got.status_code, body["type"]
+        if got.status_code == 404:
+            return NOT_FOUND
+        assert got.status_code == 200, f"{got.url}: {body}"
         cursor = body.pop("next_cursor", None)
         pages.append(body | {"as_of": block_of(body["as_of"])})
     return pages
@@ -110,55 +117,54 @@ async def test_at__random_blocks_of_the_devnet__equals_a_fresh_index_stopped_the
 ) -> None:
     dice, began = random.Random(SEED), time.monotonic()
     whole_url = await asyncio.to_thread(new_database, partitioned)
-    asked = 0
+    asked: Counter[str] = Counter()
     async with devnet() as chain:
         await seed_world(chain.node, SEED)
         head = await chain.head()
         await index(whole_url, FOLLOWED, chain.url, until=head)
-        owners, clients, agents = await cast_of(whole_url)
-        blocks = sorted(dice.sample(range(1, head + 1), min(PAST_BLOCKS, head)))
-        whole = await connect(whole_url)
-        async with api_on(whole_url) as now:
+        async with reading(whole_url) as whole, api_on(whole_url) as now:
+            owners, clients, agents = await cast_of(whole)
+            blocks = sorted(dice.sample(range(1, head + 1), min(PAST_BLOCKS, head)))
             for at in blocks:
-                chosen = dice.sample(agents, PAST_AGENTS) if PAST_AGENTS else agents
                 paths = of_chain(owners, clients)
-                paths += [path for agent in chosen for path in of_agent(agent, clients)]
+                for agent_id in agents_at(at, agents, dice):
+                    paths += of_agent(agent_id, clients)
                 url = await asyncio.to_thread(new_database, partitioned)
                 await index(url, FOLLOWED, chain.url, until=at)
                 async with api_on(url) as then:
                     for path in paths:
-                        assert await answer(now, path, at) == await answer(then, path, None), (
-                            f"{path} at {at}"
-                        )
-                        asked += 1
-                stopped = await connect(url)
-                expected = await hashing.stored_hash(stopped, CHAIN)
+                        past = await answer(now, path, at)
+                        assert past == await answer(then, path, None), f"{path} at {at}"
+                        asked["not found" if past == NOT_FOUND else "found"] += 1
+                async with reading(url) as stopped:
+                    expected = await hashing.stored_hash(stopped, CHAIN)
                 assert await hashing.folded_hash(whole, CHAIN, at=at) == expected
-                await stopped.close()
-        await whole.close()
 
+    assert asked["found"] > asked["not found"] > 0
     with capsys.disabled():
         sys.stdout.write(
-            f"\ntime travel: {asked:,} answers at {len(blocks)} random blocks of {head}"
-            f" ({len(agents)} agents) equal those of {len(blocks)} stopped indexes, and so do their"
-            f" state hashes; {time.monotonic() - began:.1f} s\n"
+            f"\ntime travel: {asked.total():,} answers, {asked['not found']:,} of them `not found`,"
+            f" at {len(blocks)} random blocks of {head} equal those of as many stopped"
+            f" indexes, and so do the state hashes; {time.monotonic() - began:.1f} s\n"
         )
 
 
-async def cast_of(url: str) -> tuple[list[str], list[str], list[int]]:
-    """Who owned agents, who rated most, and the agents; one of them does not exist."""
-    conn = await connect(url)
+def agents_at(at: int, agents: dict[int, int], dice: random.Random) -> list[int]:
+    """Some agents of block `at`, and the next to come; with no number set, all there ever are."""
+    if not PAST_AGENTS:
+        return [*agents, len(agents)]
+    there = [agent_id for agent_id, block in agents.items() if block <= at]
+    return [*dice.sample(there, min(PAST_AGENTS, len(there))), len(there)]
+
+
+async def cast_of(conn: Conn) -> tuple[list[str], list[str], dict[int, int]]:
+    """Who owned agents, who rated most, and the agents with the block each was born in."""
     owners = await conn.fetch(
         "SELECT owner FROM agent_ownership GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 6"
     )
     clients = await conn.fetch(
         "SELECT client FROM feedback_given GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 4"
     )
-    agents = await conn.fetch("SELECT agent_id FROM agent ORDER BY 1")
-    await conn.close()
-    ids = [row[0] for row in agents]
-    return (
-        [f"0x{r[0].hex()}" for r in owners],
-        [f"0x{r[0].hex()}" for r in clients],
-        [*ids, len(ids)],
-    )
+    agents = await conn.fetch("SELECT agent_id, created_block FROM agent ORDER BY 1")
+    born = {row[0]: row[1] for row in agents}
+    return [f"0x{r[0].hex()}" for r in owners], [f"0x{r[0].hex()}" for r in clients], born
