@@ -5,12 +5,14 @@
     contracts/export.py            build, then write src/renown/spec/artifacts/*.json
     contracts/export.py --check    build, then fail (exit 1) where the committed files differ
 
-Each file holds `name`, `abi`, `bytecode` (creation), `deployedBytecode` (runtime), `placeable` and
-`compiler`. Only a `placeable` contract's runtime is complete without its constructor, so only that may be
-put at an address with `anvil_setCode`; the others have immutables and must be deployed.
+Each file holds `name`, `abi`, `bytecode` (creation), `deployedBytecode` (runtime), `placeable`
+and `compiler`. Only a `placeable` contract's runtime is complete without its constructor, so only
+that may be put at an address with `anvil_setCode`; the others have immutables and must be
+deployed.
 
-The build is clean and leaves the tests out: solc's Yul pipeline lets the other files of a run influence the
-bytecode, so the same set of files must go in each time. Python's standard library is enough.
+The build is clean and leaves the tests out: solc's Yul pipeline lets the other files of a run
+influence the bytecode, so the same set of files must go in each time. Python's standard library
+is enough.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Random registry activity as facts: mostly what contracts emit, with a share that they never would.
+"""Random registry activity as facts: mostly what contracts emit, in part what they never would.
 
-Deterministic in the seed. Facts without a subject, repeats and restarts of feedback indexes occur on
-purpose, since an index must give one answer for those too.
+Deterministic in the seed. Facts without a subject, repeats and restarts of feedback indexes occur
+on purpose, since an index must give one answer for those too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from eth_hash.auto import keccak
 
@@ -67,7 +68,7 @@ class Activity:
                 found.append(kind(number, log_index, tx_hash, *fields))
         return ref, found
 
-    def _action(self, tx_hash: bytes) -> Sequence[tuple[object, ...]]:  # kind, contract, fields…
+    def _action(self, tx_hash: bytes) -> Sequence[tuple[Any, ...]]:  # kind, contract, fields…
         r = self._random
         identity, reputation = DEVNET.identity, DEVNET.reputation
         agent = r.randrange(self._next_agent) if self._next_agent else 0
@@ -77,14 +78,13 @@ class Activity:
             agent, self._next_agent = self._next_agent, self._next_agent + 1
             uri = r.choice((b"", b"https://a.example/x", b"ipfs://c", b"\xff\x00"))
             wallet = (MetadataSet, identity, agent, KEYS[0], keccak(KEYS[0]), who)
-            hooked: list[tuple[object, ...]] = []
+            hooked: list[tuple[Any, ...]] = []
             if r.random() < 0.2:  # a receiver hook that acts before Registered is emitted
-                hooked = r.choice(
-                    (
-                        [(UriUpdated, identity, agent, who, b"https://hook.example")],
-                        [(MetadataSet, identity, agent, KEYS[0], keccak(KEYS[0]), b"")],
-                    )
+                tricks: tuple[tuple[Any, ...], ...] = (
+                    (UriUpdated, identity, agent, who, b"https://hook.example"),
+                    (MetadataSet, identity, agent, KEYS[0], keccak(KEYS[0]), b""),
                 )
+                hooked = [r.choice(tricks)]
             if uri or r.random() < 0.3:  # `register("")` announces metadata, `register()` does not
                 hooked.append((MetadataRefreshed, identity, agent, agent))
             return [
@@ -105,8 +105,8 @@ class Activity:
             ]
         if roll < 0.34:
             key = r.choice(KEYS)
-            value = r.choice((b"", who, bytes(12) + who, b"name", b"v" * 3000))
-            return [(MetadataSet, identity, agent, key, keccak(key), value)]
+            entry = r.choice((b"", who, bytes(12) + who, b"name", b"v" * 3000))
+            return [(MetadataSet, identity, agent, key, keccak(key), entry)]
         if roll < 0.37:
             return [(AgentApproved, identity, agent, who, r.choice((other, ZERO_ADDRESS)))]
         if roll < 0.39:
@@ -117,10 +117,10 @@ class Activity:
                 index = 1  # the registry restarted its indexes
             self._indexes[agent, who] = index
             decimals = r.choice((0, 0, 2, 18))
-            value = r.choice((0, 1, -7, 87, 10**38, -(10**38), r.randrange(-(10**20), 10**20)))
+            amount = r.choice((0, 1, -7, 87, 10**38, -(10**38), r.randrange(-(10**20), 10**20)))
             return [
                 (
-                    *(FeedbackGiven, reputation, agent, who, index, value, decimals),
+                    *(FeedbackGiven, reputation, agent, who, index, amount, decimals),
                     *(r.choice(TAGS), r.choice(TAGS[:3]), b"https://e", b"", bytes(32)),
                 )
             ]

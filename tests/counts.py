@@ -1,7 +1,7 @@
 """How often a test repeats itself: few times in every run, many in `make test-long`.
 
     RENOWN_KILLS         kills of the indexer in one backfill          3, long 30
-    RENOWN_KILL_EVENTS   events of that backfill                       20000, long 100000
+    RENOWN_KILL_EVENTS   events of that backfill                       15000, long 100000
     RENOWN_PAST_BLOCKS   blocks of the devnet whose past is compared   12, long 50
     RENOWN_PAST_AGENTS   agents asked about at each of them            8, long 0: all
 
@@ -20,6 +20,6 @@ def repeats(name: str, usual: int) -> int:
 
 
 KILLS = repeats("RENOWN_KILLS", 3)
-KILL_EVENTS = repeats("RENOWN_KILL_EVENTS", 20_000)
+KILL_EVENTS = repeats("RENOWN_KILL_EVENTS", 15_000)
 PAST_BLOCKS = repeats("RENOWN_PAST_BLOCKS", 12)
 PAST_AGENTS = repeats("RENOWN_PAST_AGENTS", 8)

@@ -19,7 +19,7 @@ RenownError                     500
 │   ├── NodeTimeout
 │   ├── RangeTooWide                  ask for fewer blocks
 │   ├── BeyondHead                    the range ends past the node's head; never a size error
-│   ├── NodeInconsistent              the node contradicts itself or the chain; never store its answer
+│   ├── NodeInconsistent              it contradicts itself or the chain; never store its answer
 │   ├── WrongChain                    the node serves another chain
 │   └── NoNodeLeft                    every node of the chain failed
 ├── StoreError                  503   retryable

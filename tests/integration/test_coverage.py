@@ -62,11 +62,11 @@ async def test_check__one_operator__is_single_source(indexed: tuple[str, list[st
     "theft",
     [
         "DELETE FROM agent WHERE agent_id = 3",
-        "DELETE FROM metadata_set WHERE (block_number, log_index) ="
-        " (SELECT max(block_number), max(log_index) FROM metadata_set WHERE block_number ="
-        " (SELECT max(block_number) FROM metadata_set))",
-        "DELETE FROM feedback_given f WHERE (agent_id, client, feedback_index) IN"
-        " (SELECT agent_id, client, max(feedback_index) FROM feedback_given GROUP BY 1, 2)",
+        """DELETE FROM metadata_set WHERE (block_number, log_index) = (
+               SELECT block_number, log_index FROM metadata_set
+                ORDER BY block_number DESC, log_index DESC LIMIT 1)""",
+        """DELETE FROM feedback_given WHERE (agent_id, client, feedback_index) IN (
+               SELECT agent_id, client, max(feedback_index) FROM feedback_given GROUP BY 1, 2)""",
     ],
     ids=["agent", "log", "feedback"],
 )

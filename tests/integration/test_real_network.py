@@ -387,7 +387,14 @@ def raw(fact: Fact) -> RawLog:
 
 async def assert_never_proven(conn: Conn, sample: Sample, highest: int) -> None:
     """Even where two operators count just the logs we hold, ids with gaps are no proof."""
-    outcome = await coverage.check(Agreeing(sample, highest), conn, sample.deployment, seed=1)
+    row = await conn.fetchrow(
+        "SELECT block_number, block_hash FROM checkpoint WHERE chain_id = $1",
+        sample.deployment.chain_id,
+    )
+    assert row is not None
+    tip = BlockRef(row[0], row[1], bytes(32), 0)
+    source = Agreeing(sample, highest, tip)
+    outcome = await coverage.check(source, conn, sample.deployment, seed=1)
     assert outcome.state == "gap"
     assert outcome.findings[0].startswith("agents held")
 
@@ -395,10 +402,14 @@ async def assert_never_proven(conn: Conn, sample: Sample, highest: int) -> None:
 class Agreeing:
     """Two operators' nodes with the logs of `sample`, on which agents run up to `highest`."""
 
-    def __init__(self, sample: Sample, highest: int) -> None:
+    def __init__(self, sample: Sample, highest: int, tip: BlockRef) -> None:
+        self._tip = tip
         self.operators = {"one.example", "two.example"}
         self._sample = sample
         self._highest = highest
+
+    async def block(self, number: int) -> BlockRef | None:
+        return self._tip
 
     async def highest_agent_id(self, at_block: int) -> int | None:
         return self._highest

@@ -1,4 +1,4 @@
-"""The writer on a real database: whatever is stored, dropped and folded again, one state comes out."""
+"""The writer on a real database: whatever is stored, dropped, folded again, one state comes out."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ async def test_simulation__with_the_reorg_code_broken__notices(
     module: ModuleType,
     function: str,
 ) -> None:
-    """Each part of undoing a reorg is left out in turn, and some seed must tell (most do at once)."""
+    """Each part of undoing a reorg is left out in turn; some seed must tell (most do at once)."""
     whole = retract.drop_above
 
     async def without_a_part(*args: Any, **named: Any) -> Any:
@@ -85,6 +85,5 @@ async def test_simulation__with_the_reorg_code_broken__notices(
 
 def test_simulation__over_its_seeds__undid_reorgs_in_most() -> None:
     """A simulation in which nothing happens would prove nothing."""
-    print(f"simulation: {len(RETRACTIONS)} seeds, {sum(RETRACTIONS)} retractions")
     assert len(RETRACTIONS) == SEEDS
     assert sum(n > 0 for n in RETRACTIONS) > SEEDS / 2

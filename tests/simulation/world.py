@@ -1,4 +1,7 @@
-"""A seeded world for the indexer: a chain that moves and forks, nodes that fail and lie, workers that die."""
+"""A seeded world for the indexer.
+
+A chain that moves and forks, nodes that fail and lie, workers that die.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ SAMPLING = Sampling(
 
 
 class World:
-    """One chain of random activity behind three nodes of three operators, of which one is honest."""
+    """One chain of random activity behind three nodes of three operators; one node is honest."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)

@@ -181,7 +181,10 @@ class ChainSource:
             return None
 
     async def blocks(self, numbers: Sequence[int]) -> list[BlockRef | None]:
-        """The blocks at `numbers` as one node sees them; None above its head. One round trip or two."""
+        """The blocks at `numbers` as one node sees them; None above its head.
+
+        One round trip or two.
+        """
 
         async def question(member: Member) -> list[BlockRef | None]:
             height = await fetch.height(member)

@@ -1,8 +1,8 @@
-"""`step` over all kinds of facts: from what was held, through facts in chain order, to what is held.
+"""`step` over all kinds of facts, in chain order: from what was held to what is held.
 
-One `Fold` serves every use. Empty and given all facts, it makes the whole state (rebuild, verify, the
-past). Preloaded with the subjects that some new facts touch, it makes the change (following). Because a
-subject's state depends only on the facts before it, both give the same.
+One `Fold` serves every use. Empty and given all facts, it makes the whole state (rebuild, verify,
+the past). Preloaded with the subjects that some new facts touch, it makes the change (following).
+Because a subject's state depends only on the facts before it, both give the same.
 
 A fact whose subject is not there when its turn comes is `unattached`. It attaches when an earlier
 fact is learnt (a quarantined log replayed) and its agent is folded again; nothing looks ahead.
@@ -59,7 +59,7 @@ class Fold:
         identities: by agent id.
         cells: feedback cells by key; those of the facts given, and those preloaded.
         requests: validations by key.
-        agents, tags: the *change* of counts since this Fold was made (all of them for a whole fold).
+        agents, tags: the *change* of counts since this Fold was made (for a whole fold, all).
         unattached: facts that found no subject, in order.
         touched: agents whose answer changed.
         minted: agents created by this fold, in order.
@@ -91,7 +91,7 @@ class Fold:
         return self
 
     def step(self, fact: Fact) -> None:
-        """One fact further. Kinds without state (approvals of operators, notices, legacy) change nothing."""
+        """One fact further. Kinds without state (operators, notices, legacy) change nothing."""
         handler = _STEPS.get(type(fact))
         if handler is not None:
             handler(self, fact)

@@ -1,12 +1,12 @@
 """What an agent is: owner, URI, wallet, approval, metadata, folded from its identity facts.
 
 The rules that are not obvious come from re-entrant registration (ERC-8004 traps): the mint calls
-the receiver's hook before `Registered` and the wallet log are emitted, so logs of one transaction can
-arrive in an order that contradicts the contract's storage:
+the receiver's hook before `Registered` and the wallet log are emitted, so logs of one transaction
+can arrive in an order that contradicts the contract's storage:
 
 - the owner is what `Transfer` says, never what `Registered` says;
-- an empty URI of `Registered` overwrites a URI already said only if registration stored it, which the
-  `MetadataUpdate` right before it tells: `register()` stores none, `register("")` does;
+- an empty URI of `Registered` overwrites a URI already said only if registration stored it, which
+  the `MetadataUpdate` right before it tells: `register()` stores none, `register("")` does;
 - the wallet log that registration emits is ignored if this agent's wallet was already spoken of
   in the same transaction.
 """
@@ -75,7 +75,7 @@ class Identity(msgspec.Struct):
     approved: bytes | None = None
     transfer_count: int = 0
     metadata: dict[bytes, Entry | None] = msgspec.field(default_factory=dict)
-    """By key hash; None for an entry that was cleared, so that a change can be told from silence."""
+    """By key hash; None for an entry that was cleared, to tell that change from silence."""
     ownership: list[Interval] = msgspec.field(default_factory=list)
     """The intervals this fold opened or closed, in order; the open one is last."""
     wallet_tx: bytes = b""

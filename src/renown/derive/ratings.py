@@ -1,9 +1,9 @@
 """Feedback cells: what has happened to the record (agent, client, index), and what it counts for.
 
 A cell is the list of records given under one key. There is more than one only where a registry
-restarted its indexes (two testnets did): the newest is the live one, the others are superseded and
-count for nothing. Counts and sums form a group, so a change is the new contribution less the old one
-and nobody has to read an agent's other feedback.
+restarted its indexes (two testnets did): the newest is the live one, the others are superseded
+and count for nothing. Counts and sums form a group, so a change is the new contribution less the
+old one and nobody has to read an agent's other feedback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ SCALE_DECIMALS = 18
 
 
 class Record(msgspec.Struct, gc=False):
-    """One given feedback and its marks. A mark is the (block, log index) of the fact that made it."""
+    """One given feedback and its marks.
+
+    A mark is the (block, log index) of the fact that made it.
+    """
 
     block_number: int
     log_index: int

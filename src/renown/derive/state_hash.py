@@ -1,8 +1,8 @@
 """The state hash: one number by which two installations know that they hold the same.
 
-It covers a chain's facts, unattached facts, quarantine and folded state, each section in key order and
-by outside keys. It leaves out what may differ without meaning: surrogate ids, wall-clock times, leases,
-node health, versions, the outbox, and block rows without facts.
+It covers a chain's facts, unattached facts, quarantine and folded state, each section in key
+order and by outside keys. It leaves out what may differ without meaning: surrogate ids,
+wall-clock times, leases, node health, versions, the outbox, and block rows without facts.
 
     hash    = sha256(section, section, ...)           sections in the order of SECTIONS
     section = sha256(name NUL row row ...)

@@ -1,4 +1,7 @@
-"""Validation requests and their latest answer. Experimental in the standard; several contracts emit it."""
+"""Validation requests and their latest answer.
+
+Experimental in the standard; several contracts emit it.
+"""
 
 from __future__ import annotations
 

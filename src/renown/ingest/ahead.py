@@ -20,7 +20,7 @@ async def ahead(items: AsyncGenerator[T, None], *, depth: int = 1) -> AsyncGener
         try:
             async for item in items:
                 await queue.put((item, None))
-        except Exception as failed:
+        except Exception as failed:  # noqa: BLE001 - the reader raises it
             await queue.put((None, failed))
         else:
             await queue.put((None, None))

@@ -1,8 +1,9 @@
 """Whether the index has everything: checked against the chain, and published.
 
-Identity ids run 0..n-1 without gaps, so coverage is provable: the highest id that `ownerOf` knows must
-be the last of a gapless run here. Feedback has no such id; its log counts are compared range by range
-with a node of another operator, and `getLastIndex` of sampled pairs with the highest index held.
+Identity ids run 0..n-1 without gaps, so coverage is provable: the highest id that `ownerOf` knows
+must be the last of a gapless run here. Feedback has no such id; its log counts are compared range
+by range with a node of another operator, and `getLastIndex` of sampled pairs with the highest
+index held.
 
     proven          ids agree, and a second operator counts the same logs
     single-source   ids agree, and only one operator was there to count
@@ -90,7 +91,8 @@ async def check(
             counted += 1
             if here != count.logs:
                 findings.append(
-                    f"blocks {first}..{last}: {here} logs held, {count.logs} counted by {count.host}"
+                    f"blocks {first}..{last}: {here} logs held,"
+                    f" {count.logs} counted by {count.host}"
                 )
         for agent_id, client, index in await conn.fetch(
             PAIRS, chain_id, at, choose.random(), SAMPLED_PAIRS
@@ -99,8 +101,8 @@ async def check(
             pairs += 1
             if theirs != index:
                 findings.append(
-                    f"agent {agent_id}, client 0x{client.hex()}: highest feedback index held {index},"
-                    f" on chain {theirs}"
+                    f"agent {agent_id}, client 0x{client.hex()}:"
+                    f" highest feedback index held {index}, on chain {theirs}"
                 )
     except (NodeError, CallReverted) as exc:
         unfinished = exc.detail if isinstance(exc, NodeError) else "a call reverted"
@@ -136,8 +138,8 @@ async def _same_chain(source: Source, at: int, at_hash: bytes | None) -> None:
     block = await source.block(at) if at >= 0 else None
     if block is None or block.hash != at_hash:
         raise NodeInconsistent(
-            f"the nodes have another block {at} than the one held: another chain, or a reorg that is"
-            " not followed yet"
+            f"the nodes have another block {at} than the one held:"
+            " another chain, or a reorg that is not followed yet"
         )
 
 
@@ -230,16 +232,20 @@ SELECT agent_id, client,
  WHERE chain_id = $1 AND block_number <= $2
    AND (agent_id, client) IN (
         SELECT agent_id, client FROM feedback_given
-         WHERE chain_id = $1 AND block_number >= (SELECT min(number) + ($3::float8 * (max(number) - min(number)))::bigint
-                                                    FROM block WHERE chain_id = $1)
+         WHERE chain_id = $1
+           AND block_number >= (
+               SELECT min(number) + ($3::float8 * (max(number) - min(number)))::bigint
+                 FROM block WHERE chain_id = $1)
          ORDER BY block_number LIMIT $4)
  GROUP BY agent_id, client
 """
 SAVE: LiteralString = """
-INSERT INTO coverage (chain_id, state, checked_block, agents_held, agents_on_chain, findings, operators)
+INSERT INTO coverage
+       (chain_id, state, checked_block, agents_held, agents_on_chain, findings, operators)
 VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)
     ON CONFLICT (chain_id)
-    DO UPDATE SET state = excluded.state, checked_block = excluded.checked_block, checked_at = now(),
-                  agents_held = excluded.agents_held, agents_on_chain = excluded.agents_on_chain,
+    DO UPDATE SET state = excluded.state, checked_block = excluded.checked_block,
+                  checked_at = now(), agents_held = excluded.agents_held,
+                  agents_on_chain = excluded.agents_on_chain,
                   findings = excluded.findings, operators = excluded.operators
 """

@@ -20,6 +20,7 @@ from renown.chain.reconcile import Extend, Gap, Reorg, next_step
 from renown.chain.source import Head, VerifiedRange
 from renown.decode import Decoder
 from renown.errors import NodeInconsistent, ReorgTooDeep
+from renown.ingest import measured
 from renown.ingest.ahead import ahead
 from renown.ingest.progress import Progress
 from renown.spec.events import Fact, Quarantined
@@ -31,8 +32,8 @@ log = structlog.get_logger()
 BATCH_EVENTS = 20_000
 """Events a commit of the backfill aims at: the cost of a commit is spread, memory stays small."""
 FIRST_BATCH_EVENTS = 500
-"""The first commit of a backfill is small and each may be four times the one before, so that a restart
-shows rows at once."""
+"""The first commit of a backfill is small and each may be four times the one before, so that a
+restart shows rows at once."""
 BATCH_SECONDS = 2.0
 """A slow chain commits at least this often while it catches up, so that progress shows."""
 WINDOW_BLOCKS = 64
@@ -225,14 +226,16 @@ class Indexer:
             return False
         if ancestor is None or ancestor.number < final:
             raise ReorgTooDeep(
-                f"{deployment.slug}: the nodes contradict blocks that were final here (up to {final})"
-                f" or lie more than {self._limits.reorg_limit_blocks} blocks deep; if the nodes are right,"
-                f" run `renown db rewind {deployment.slug} --to-block N` and start again",
+                f"{deployment.slug}: the nodes contradict blocks that were final here"
+                f" (up to {final}) or lie more than {self._limits.reorg_limit_blocks} blocks deep;"
+                " if the nodes are right, run"
+                f" `renown db rewind {deployment.slug} --to-block N` and start again",
                 chain_id=deployment.chain_id,
                 block_number=tip,
             )
         dropped = await self._writer.retract(ancestor, ancestor.number)
         self.progress.undone(ancestor.number)
+        measured.undone(self.progress.slug, tip - ancestor.number)
         log.warning(
             "reorg_undone",
             chain_id=deployment.chain_id,
@@ -244,7 +247,7 @@ class Indexer:
         return True
 
     async def _common_ancestor(self, held: Sequence[BlockRef]) -> tuple[bool, BlockRef | None]:
-        """Whether a node has another block at a held height, and the newest held block it shares."""
+        """Whether a node has another block at a held height, and the newest held one it shares."""
         contradicted = False
         newest_first = held[::-1]
         for start in range(0, len(newest_first), PROBE_BLOCKS):
@@ -262,12 +265,11 @@ class Indexer:
         stretch = ready.extension
         started = time.monotonic()
         await self._writer.extend(ready)
+        seconds = time.monotonic() - started
         self.progress.stored(
-            stretch.last.number,
-            len(stretch.facts),
-            len(stretch.quarantined),
-            time.monotonic() - started,
+            stretch.last.number, len(stretch.facts), len(stretch.quarantined), seconds
         )
+        measured.stored(self.progress.slug, ready, seconds)
         for entry in stretch.quarantined:
             log.warning(
                 "log_quarantined",
@@ -295,6 +297,7 @@ class Indexer:
         stored = self._writer.checkpoint.block_number
         phase = phase or ("backfill" if stored < head.finalized else "follow")
         self.progress.seen(head.latest.number, head.finalized, phase)
+        measured.seen(self.progress.slug, head.latest.number, stored)
         self._on_progress(self.progress)
         now = time.monotonic()
         advanced = self._final > self._writer.checkpoint.final_block

@@ -1,7 +1,7 @@
 """Operators' work on an index that stands: fold again, replay quarantine, rewind, verify.
 
-Each takes the chain's lease, so none runs beside an indexer of the same chain, and each can be stopped
-and run again: every commit leaves a state that equals the fold of the facts held.
+Each takes the chain's lease, so none runs beside an indexer of the same chain, and each can be
+stopped and run again: every commit leaves a state that equals the fold of the facts held.
 """
 
 from __future__ import annotations
@@ -79,10 +79,9 @@ async def replay(
     after = (-1, -1)
     while logs := await quarantine.page(conn, deployment.chain_id, after=after, limit=REPLAY_LOGS):
         after = (int(logs[-1].block_number, 16), int(logs[-1].log_index, 16))
-        facts: list[Fact] = []
-        for event in decoder.decode_many(logs):
-            if not isinstance(event, Quarantined):
-                facts.append(event)
+        facts: list[Fact] = [
+            event for event in decoder.decode_many(logs) if not isinstance(event, Quarantined)
+        ]
         learnt += len(facts)
         kept += len(logs) - len(facts)
         if facts and writer is not None:
@@ -91,7 +90,10 @@ async def replay(
 
 
 async def rewind(conn: Conn, deployment: Deployment, *, to_block: int, name: str) -> int:
-    """Drop all blocks above `to_block`, final ones too. Returns facts dropped; following stores them again."""
+    """Drop all blocks above `to_block`, final ones too; following stores them again.
+
+    Returns the number of facts dropped.
+    """
     writer = await reopen(conn, deployment, name=name)
     held = await writer.held_blocks(max(0, to_block))
     tip: BlockRef | None = held[0] if held and held[0].number == to_block else None
@@ -99,7 +101,7 @@ async def rewind(conn: Conn, deployment: Deployment, *, to_block: int, name: str
 
 
 async def verify_state(conn: Conn, chain_id: int) -> StateVerdict:
-    """Fold all facts and compare with what is stored, in one snapshot. Reads only; needs no lease."""
+    """Fold all facts and compare with what is stored, in one snapshot. Read-only; no lease."""
     async with transaction(conn, "repeatable_read"):
         stored = await hashing.stored_digests(conn, chain_id)
         folded = await hashing.folded_digests(conn, chain_id)

@@ -15,10 +15,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import structlog
 
+from renown.chain.backfill import ByteBudget
 from renown.chain.source import ChainSource
 from renown.decode import Decoder
 from renown.errors import LeaseLost, NodeError, RenownError, StoreError
 from renown.ingest.indexer import BATCH_EVENTS, Indexer, Limits
+from renown.ingest.measured import NodeMeter
 from renown.ingest.progress import Progress
 from renown.spec.deployments import Deployment
 from renown.store.pool import Conn
@@ -57,6 +59,7 @@ class Supervisor:
     ) -> None:
         self._connect = connect
         self._on_progress = on_progress
+        self._budget = ByteBudget()  # one for all chains: the process has one memory
         self.progress: dict[int, Progress] = {}
         self.problems: dict[int, str] = {}
 
@@ -110,7 +113,12 @@ class Supervisor:
     async def _attempt(self, job: Job, until: int | None) -> None:
         deployment = job.deployment
         async with ChainSource(
-            deployment, job.urls, contracts=deployment.contracts, seed=job.seed
+            deployment,
+            job.urls,
+            contracts=deployment.contracts,
+            seed=job.seed,
+            observer=NodeMeter(deployment.slug),
+            budget=self._budget,
         ) as source:
             start_block = job.start_block
             if start_block is None:

@@ -1,4 +1,4 @@
-"""What an installation does beside following: counts refreshed, the outbox trimmed, coverage checked."""
+"""An installation's work beside following: counts refreshed, the outbox trimmed, coverage checked."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def check_for_ever(
     period_seconds: float = COVERAGE_SECONDS,
     retry_seconds: float = RETRY_SECONDS,
 ) -> None:
-    """Check each chain's coverage once it has caught up, and again every period, until cancelled."""
+    """Check each chain's coverage once it has caught up, then every period, until cancelled."""
     round_number = 0
     while True:
         outcomes = [await _check(connect, job, round_number) for job in jobs]

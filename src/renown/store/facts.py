@@ -108,7 +108,7 @@ async def of_agents(
     upto_block: int,
     tables: Sequence[Table] = FOLDED_TABLES,
 ) -> list[Fact]:
-    """The facts of `agent_ids` at or below `upto_block`, of the kinds of `tables`, in chain order."""
+    """The facts of `agent_ids` up to `upto_block`, of the kinds of `tables`, in chain order."""
     found: list[Fact] = []
     for table in tables:
         rows = await conn.fetch(

@@ -27,7 +27,7 @@ from renown.store.pool import Tx
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What a retraction took back. `content` is JSON: table name to rows, bytes as PostgreSQL hex."""
+    """What a retraction took back. `content` is JSON: table to rows, bytes as PostgreSQL hex."""
 
     fact_count: int
     content: str
@@ -100,7 +100,10 @@ SELECT agent_id, created_block, created_log_index FROM agent
 
 
 async def _orphaned(tx: Tx, chain_id: int, first: int) -> frozenset[str]:
-    """The tables that hold something at or above `first`: most of a reorg is not to touch the others."""
+    """The tables that hold something at or above `first`.
+
+    In most reorgs that is few, and the others are not touched.
+    """
     names = (*(table.name for table in facts.TABLES.values()), "quarantine", "unattached")
     tests = ", ".join(
         f"EXISTS (SELECT FROM {name} WHERE chain_id = $1 AND block_number >= $2)" for name in names
@@ -131,7 +134,7 @@ async def _touched(
 
 
 async def _discount(tx: Tx, chain_id: int, touched: subjects.Subjects, into: Fold) -> None:
-    """Take what the touched records count for out of the sums, and drop their marks and requests."""
+    """Take what the touched records count for out of the sums; drop their marks and requests."""
     marked: list[tuple[int, int]] = []
     if touched.cells:
         for key, cell in (await subjects.load_cells(tx, chain_id, touched.cells)).items():
@@ -154,9 +157,10 @@ async def _delete(tx: Tx, chain_id: int, first: int, orphaned: frozenset[str]) -
     fact_count = 0
     for name in sorted(orphaned - {"unattached"}):
         row = await tx.fetchrow(
-            f"WITH gone AS (DELETE FROM {name} WHERE chain_id = $1 AND block_number >= $2 RETURNING *)"
-            " SELECT count(*), jsonb_agg(to_jsonb(gone) - 'chain_id' ORDER BY block_number, log_index)::text"
-            "   FROM gone",
+            f"WITH gone AS (DELETE FROM {name}"
+            "                WHERE chain_id = $1 AND block_number >= $2 RETURNING *)"
+            " SELECT count(*), jsonb_agg(to_jsonb(gone) - 'chain_id'"
+            "                           ORDER BY block_number, log_index)::text FROM gone",
             chain_id,
             first,
         )
@@ -216,7 +220,8 @@ async def _facts_of_keys(tx: Tx, chain_id: int, touched: subjects.Subjects) -> l
             columns = ", ".join(f"t.{column}" for column in table.columns)
             rows = await tx.fetch(
                 f"SELECT {columns}"
-                f"  FROM unnest($2::bigint[], $3::{types[0]}[], $4::{types[1]}[]) AS k (agent_id, middle, last)"
+                f"  FROM unnest($2::bigint[], $3::{types[0]}[], $4::{types[1]}[])"
+                "    AS k (agent_id, middle, last)"
                 f"  JOIN {table.name} t ON t.chain_id = $1 AND t.agent_id = k.agent_id"
                 f"   AND t.{middle} = k.middle AND t.{last} = k.last",
                 chain_id,

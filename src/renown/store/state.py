@@ -40,7 +40,7 @@ _UUID_NAMESPACE_URL = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8").bytes
 
 
 def agent_uuid(key_prefix: bytes, agent_id: int) -> UUID:
-    """uuid5(NAMESPACE_URL, key), with `key_prefix` the canonical key up to and with its last colon."""
+    """uuid5(NAMESPACE_URL, key); `key_prefix` is the canonical key through its last colon."""
     digest = hashlib.sha1(
         _UUID_NAMESPACE_URL + key_prefix + b"%d" % agent_id, usedforsecurity=False
     ).digest()
@@ -86,19 +86,22 @@ UPDATE agent a
        transfer_count = n.transfer_count
   FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bytea[],
               $8::text[], $9::bytea[], $10::integer[])
-    AS n (agent_id, owner, registrant, uri, uri_block, wallet, wallet_state, approved, transfer_count)
+    AS n (agent_id, owner, registrant, uri, uri_block, wallet, wallet_state, approved,
+          transfer_count)
  WHERE a.chain_id = $1 AND a.agent_id = n.agent_id
 """
 UPSERT_OWNERSHIP: LiteralString = """
 INSERT INTO agent_ownership
        (chain_id, agent_id, from_block, from_log_index, owner, to_block, to_log_index)
-SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::integer[], $5::bytea[], $6::bigint[], $7::integer[])
+SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::integer[], $5::bytea[], $6::bigint[],
+                         $7::integer[])
     ON CONFLICT (chain_id, agent_id, from_block, from_log_index)
     DO UPDATE SET to_block = excluded.to_block, to_log_index = excluded.to_log_index
 """
 UPSERT_METADATA: LiteralString = """
 INSERT INTO agent_metadata (chain_id, agent_id, key_hash, key, value, block_number, log_index)
-SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::integer[])
+SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[],
+                         $7::integer[])
     ON CONFLICT (chain_id, agent_id, key_hash)
     DO UPDATE SET value = excluded.value, block_number = excluded.block_number,
                   log_index = excluded.log_index
@@ -188,8 +191,8 @@ UPSERT_MARKS: LiteralString = """
 INSERT INTO feedback_mark
        (chain_id, block_number, log_index, agent_id, client, feedback_index, revoked_block,
         revoked_log_index, superseded_block, superseded_log_index, response_count)
-SELECT $1, * FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bigint[],
-                         $8::integer[], $9::bigint[], $10::integer[], $11::integer[])
+SELECT $1, * FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bytea[], $6::bigint[],
+                         $7::bigint[], $8::integer[], $9::bigint[], $10::integer[], $11::integer[])
     ON CONFLICT (chain_id, block_number, log_index)
     DO UPDATE SET revoked_block = excluded.revoked_block,
                   revoked_log_index = excluded.revoked_log_index,
@@ -202,9 +205,9 @@ INSERT INTO validation
        (chain_id, agent_id, contract, request_hash, validator, request_uri, requested_block,
         requested_log_index, response, response_uri, response_hash, tag, responded_block,
         responded_log_index, response_count)
-SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[],
-                         $8::integer[], $9::smallint[], $10::bytea[], $11::bytea[], $12::bytea[],
-                         $13::bigint[], $14::integer[], $15::integer[])
+SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[],
+                         $7::bigint[], $8::integer[], $9::smallint[], $10::bytea[], $11::bytea[],
+                         $12::bytea[], $13::bigint[], $14::integer[], $15::integer[])
     ON CONFLICT (chain_id, agent_id, contract, request_hash)
     DO UPDATE SET response = excluded.response, response_uri = excluded.response_uri,
                   response_hash = excluded.response_hash, tag = excluded.tag,
@@ -222,7 +225,8 @@ INSERT INTO agent_stats AS s
         validation_count, validation_responded_count)
 SELECT $1, n.agent_id, $2, n.feedback_count, n.revoked_count, n.client_count, n.response_count,
        n.validation_count, n.validation_responded_count
-  FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+  FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+              $9::bigint[])
     AS n (agent_id, feedback_count, revoked_count, client_count, response_count, validation_count,
           validation_responded_count)
     ON CONFLICT (chain_id, agent_id)
@@ -238,8 +242,8 @@ SELECT $1, n.agent_id, $2, n.feedback_count, n.revoked_count, n.client_count, n.
 ADD_TAGS: LiteralString = """
 INSERT INTO agent_tag_stats AS s
        (chain_id, agent_id, tags_hash, tag1, tag2, given_count, live_count, live_sum)
-SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[],
-                         $8::numeric[])
+SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[],
+                         $7::bigint[], $8::numeric[])
     ON CONFLICT (chain_id, agent_id, tags_hash)
     DO UPDATE SET given_count = s.given_count + excluded.given_count,
                   live_count = s.live_count + excluded.live_count,

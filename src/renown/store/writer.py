@@ -1,8 +1,8 @@
 """The one writer of a chain: lease, fence, and commits that move the checkpoint with the facts.
 
 The lease is a session advisory lock, so it falls with the connection. The fence is a number that
-each new writer raises and each commit checks: a writer that was paused, lost its lease without noticing
-and woke up commits nothing.
+each new writer raises and each commit checks: a writer that was paused, lost its lease without
+noticing and woke up commits nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def prepare(chain_id: int, extension: Extension) -> Prepared:
-    """Make ready what `Writer.extend` will need, while the database stores the stretch before. Pure."""
+    """Make ready what `Writer.extend` needs, while the stretch before is being stored. Pure."""
     counts = Counter([fact.block_number for fact in extension.facts])
     counts.update([log.block_number for log in extension.quarantined])
     times = {block.number: _time(block.time_seconds) for block in extension.blocks}
@@ -180,7 +180,7 @@ class Writer:
     async def retract(
         self, to: BlockRef | None, to_number: int, *, even_final: bool = False
     ) -> int:
-        """Drop every block above `to_number` and fold again what they touched. Returns facts dropped.
+        """Drop the blocks above `to_number`; fold again what they touched. Returns facts dropped.
 
         Args:
             to: the block that is now the last; None when its header is not at hand.
@@ -343,8 +343,8 @@ class Writer:
             self._partitions |= slots
 
     async def _analyze(self) -> None:
-        """Give the planner statistics while the tables are young; autovacuum comes minutes late, and
-        to the parents of partitions never."""
+        """Give the planner statistics while the tables are young; autovacuum comes minutes late,
+        and to the parents of partitions never."""
         self._next_analyze *= ANALYZE_GROWTH
         tables = [table.name for table in fact_tables.TABLES.values()]
         with naming_failures():
@@ -403,8 +403,8 @@ async def _acquire(
             " a chain has one writer at a time: stop that one first",
             chain_id=chain_id,
         )
-    # A writer joins tables of any size against keys in hand, in the order written, by index. Left to
-    # itself the planner goes by statistics, which a table that grows this fast never has in time.
+    # A writer joins tables of any size against keys in hand, in the order written, by index. Left
+    # to itself the planner goes by statistics, which a table that grows so fast never has in time.
     # The statistics that ANALYZE below makes are for readers' first queries: a small sample does.
     for setting in (
         "enable_hashjoin = off",
@@ -416,9 +416,9 @@ async def _acquire(
     added = await conn.fetchval(ADDED_CONTRACTS, chain_id, list(deployment.validation))
     if added:
         raise BadSettings(
-            f"{deployment.slug}: the validation contract 0x{added[0].hex()} was not followed when this"
-            " chain was indexed, so its past is not here; set the contracts as they were, or run"
-            f" `renown db forget {deployment.slug}` and index again",
+            f"{deployment.slug}: the validation contract 0x{added[0].hex()} was not followed when"
+            " this chain was indexed, so its past is not here; set the contracts as they were, or"
+            f" run `renown db forget {deployment.slug}` and index again",
             chain_id=chain_id,
         )
     known_genesis = await conn.fetchval(
@@ -505,15 +505,16 @@ RETURNING fence, block_number, block_hash, final_block, position, events, phase,
 HOLD: LiteralString = "SELECT fence FROM checkpoint WHERE chain_id = $1 AND fence = $2 FOR UPDATE"
 MOVE: LiteralString = """
 UPDATE checkpoint
-   SET block_number = $5, block_hash = $6, block_time = coalesce($7, CASE WHEN $5 = $3 THEN block_time END),
+   SET block_number = $5, block_hash = $6,
+       block_time = coalesce($7, CASE WHEN $5 = $3 THEN block_time END),
        position = $8, events = $9, updated_at = now()
  WHERE chain_id = $1 AND fence = $2 AND block_number = $3 AND position = $4
 RETURNING fence
 """
 REPORT: LiteralString = """
 UPDATE checkpoint
-   SET head_block = $3, head_seen_at = now(), final_block = greatest(final_block, $4), safe_block = $5,
-       phase = $6, problem = $7, events_per_second = $8, updated_at = now()
+   SET head_block = $3, head_seen_at = now(), final_block = greatest(final_block, $4),
+       safe_block = $5, phase = $6, problem = $7, events_per_second = $8, updated_at = now()
  WHERE chain_id = $1 AND fence = $2
 RETURNING fence
 """
@@ -521,11 +522,13 @@ UNFINAL: LiteralString = """
 UPDATE checkpoint SET final_block = least(final_block, $2) WHERE chain_id = $1
 """
 OUTBOX: LiteralString = """
-INSERT INTO outbox (chain_id, position, kind, from_block, to_block, block_hash, fact_count, retracted)
+INSERT INTO outbox
+       (chain_id, position, kind, from_block, to_block, block_hash, fact_count, retracted)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)
 """
 HELD: LiteralString = """
-SELECT number, hash, parent_hash, time FROM block WHERE chain_id = $1 AND number >= $2 ORDER BY number
+SELECT number, hash, parent_hash, time FROM block
+ WHERE chain_id = $1 AND number >= $2 ORDER BY number
 """
 PRUNE: LiteralString = "DELETE FROM block WHERE chain_id = $1 AND number < $2 AND fact_count = 0"
 RELEASE: LiteralString = """
