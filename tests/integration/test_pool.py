@@ -22,6 +22,7 @@ from renown.store.pool import (
     connect_pool,
     database_place,
     is_conflict,
+    naming_failures,
     retry_conflicts,
     transaction,
     translate,
@@ -294,3 +295,23 @@ async def test_pool_close__borrower_never_returns__does_not_wait_for_ever(databa
     with pytest.raises(DatabaseUnavailable):
         async with pool.connection():
             pass
+
+
+async def test_naming_failures__the_driver_complains_while_cancelled__stays_a_cancellation() -> (
+    None
+):
+    """A rollback that fails because of the cancellation must not be taken for a failed database."""
+
+    async def work() -> None:
+        with naming_failures():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise asyncpg.InterfaceError("another operation is in progress") from None
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task

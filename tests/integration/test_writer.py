@@ -249,6 +249,28 @@ async def test_commit__of_a_writer_that_was_replaced__stores_nothing(
     await successor.close()
 
 
+@pytest.mark.parametrize("after_seconds", [0.0, 0.002, 0.005, 0.01, 0.02, 0.04])
+async def test_extend__cancelled_at_any_moment__ends_as_cancelled_and_stores_all_or_nothing(
+    fresh_database_url: str, after_seconds: float
+) -> None:
+    blocks = world(Activity(2), 1, 60)
+    writer = await writer_on(fresh_database_url)
+    await store(writer, blocks[:10])
+    task = asyncio.create_task(store(writer, blocks[10:], size=5))
+    await asyncio.sleep(after_seconds)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, timeout=10)
+    writer.terminate()
+
+    again = await writer_on(fresh_database_url)
+    await store(again, blocks[again.checkpoint.block_number :])
+    assert await hash_of(again) == await hashing.folded_hash(again._conn, DEVNET.chain_id)
+    assert again.checkpoint.block_number == 60
+    await again.close()
+
+
 async def test_acquire__another_chain_of_the_same_id__is_refused(fresh_database_url: str) -> None:
     await (await writer_on(fresh_database_url)).close()
 

@@ -1,4 +1,7 @@
-"""An installation's work beside following: counts refreshed, the outbox trimmed, coverage checked."""
+"""What an installation does beside following.
+
+Counts are refreshed, the outbox is trimmed, coverage is checked.
+"""
 
 from __future__ import annotations
 

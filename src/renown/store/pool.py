@@ -185,6 +185,10 @@ def naming_failures(place: str | None = None) -> Iterator[None]:
     try:
         yield
     except _FAILURES as exc:
+        if (task := _current_task()) is not None and task.cancelling():
+            # Cancelled in the middle of a COPY, the driver cannot even roll back, and its complaint
+            # takes the place of the cancellation: whoever cancelled would wait for ever.
+            raise asyncio.CancelledError from exc
         meaning = translate(exc, place)
         if meaning is exc and isinstance(exc.__context__, _FAILURES):
             # The rollback failed on the connection that the first failure left broken.
@@ -192,6 +196,13 @@ def naming_failures(place: str | None = None) -> Iterator[None]:
         if meaning in (exc, exc.__context__):
             raise
         raise meaning from exc
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # outside a loop
+        return None
 
 
 async def retry_conflicts(
