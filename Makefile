@@ -23,7 +23,7 @@ setup:  ## only install what run, test and lint need
 	@tools/setup test
 	@tools/setup lint
 
-test:  ## all tests but the long ones
+test:  ## all tests, the repeating ones with small counts
 	@tools/setup test
 	@contracts/run-tests
 	@$(BIN)/pytest -q $(ARGS)

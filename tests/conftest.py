@@ -25,6 +25,7 @@ from renown.settings import describe
 from renown.store.embedded import EmbeddedPostgres, ephemeral_postgres
 from renown.store.migrate import migrate
 from renown.store.pool import Conn, Pool, Tx, connect, connect_pool
+from tests import counts
 from tests.needs import OTHER_POSTGRES, need_program, skip_unless
 
 __all__ = ["need_program", "skip_unless"]
@@ -146,6 +147,14 @@ async def _as_admin(postgres: EmbeddedPostgres, statement: str) -> None:
     admin = await connect(postgres.dsn())
     await admin.execute(statement)
     await admin.close()
+
+
+def pytest_report_header() -> str:
+    """How often the tests that repeat themselves do so in this run."""
+    return (
+        f"counts: {counts.SIMULATION_SEEDS} simulation seeds, {counts.KILLS} kills in"
+        f" {counts.KILL_EVENTS} events, {counts.PAST_BLOCKS} past blocks"
+    )
 
 
 # The last line -----------------------------------------------------------------------------------

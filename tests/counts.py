@@ -1,5 +1,6 @@
 """How often a test repeats itself: few times in every run, many in `make test-long`.
 
+    RENOWN_SIMULATION_SEEDS  seeds of the simulation                   20, long 200
     RENOWN_KILLS         kills of the indexer in one backfill          3, long 30
     RENOWN_KILL_EVENTS   events of that backfill                       15000, long 100000
     RENOWN_PAST_BLOCKS   blocks of the devnet whose past is compared   12, long 50
@@ -19,6 +20,7 @@ def repeats(name: str, usual: int) -> int:
     return int(os.environ.pop(name, usual))
 
 
+SIMULATION_SEEDS = repeats("RENOWN_SIMULATION_SEEDS", 20)
 KILLS = repeats("RENOWN_KILLS", 3)
 KILL_EVENTS = repeats("RENOWN_KILL_EVENTS", 15_000)
 PAST_BLOCKS = repeats("RENOWN_PAST_BLOCKS", 12)

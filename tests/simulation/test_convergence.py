@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -15,10 +14,11 @@ from renown.errors import RenownError
 from renown.store import facts, refold, retract, state
 from renown.store.pool import connect
 from tests.activity import DEVNET
+from tests.counts import SIMULATION_SEEDS
 from tests.simulation.world import World, clean_sync, simulate
 
 RETRACTIONS: list[int] = []
-SEEDS = int(os.environ.get("RENOWN_SIMULATION_SEEDS", "20"))
+SEEDS = SIMULATION_SEEDS
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ from renown.store.writer import Writer, acquire
 log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-STANDBY_SECONDS = 5.0
+LONGEST_STANDBY_SECONDS = 5.0
+"""Soon at first: the backend of a writer that was killed may hold the lease for a moment more."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ class Supervisor:
     async def follow(self, job: Job, *, until: int | None = None) -> None:
         """Follow one chain. Raises only what trying again cannot mend."""
         slug = job.deployment.slug
-        pause = FIRST_PAUSE_SECONDS
+        pause = standby = FIRST_PAUSE_SECONDS
         while True:
             before = self._stored(job)
             try:
@@ -87,7 +88,8 @@ class Supervisor:
             except LeaseLost as lost:
                 self._problem(job, lost)
                 log.warning("standing_by", chain=slug, reason=lost.detail)
-                await asyncio.sleep(STANDBY_SECONDS)
+                await asyncio.sleep(standby)
+                standby = min(LONGEST_STANDBY_SECONDS, standby * 2)
             except (NodeError, StoreError) as failed:
                 self._problem(job, failed)
                 if not failed.retryable:
