@@ -219,7 +219,7 @@ async def test_backfill__no_room_for_the_log__goes_on_when_there_is(
 async def test_two_indexers__of_one_chain__the_second_stands_by_and_takes_over(
     fresh_database_url: str, chain: MockChain, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise, "STANDBY_SECONDS", 0.05)
+    monkeypatch.setattr(supervise, "FIRST_PAUSE_SECONDS", 0.05)
     url = fresh_database_url
     first, second = (Supervisor(lambda: connect(url)) for _ in range(2))
     working = asyncio.create_task(follow(first, chain))
