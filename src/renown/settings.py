@@ -379,8 +379,10 @@ def _kept_secret(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            scratch = path.with_name(f"{path.name}.{os.getpid()}")
-            with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            scratch = path.with_name(f"{path.name}.{secrets.token_hex(8)}")  # ours alone
+            with os.fdopen(
+                os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+            ) as file:
                 file.write(secrets.token_hex(32))
             with suppress(FileExistsError):  # whoever is first gives the secret
                 path.hardlink_to(scratch)

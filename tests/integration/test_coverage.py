@@ -87,3 +87,16 @@ async def test_check__something_missing__is_a_gap_that_is_named(
 
     assert found.state == "gap"
     assert found.findings
+
+
+async def test_check__the_nodes_serve_another_chain__is_unknown_never_proven(
+    indexed: tuple[str, list[str]],
+) -> None:
+    url, _ = indexed
+    async with running_anvil() as stranger:
+        await place_registries(stranger)
+        await seed_world(stranger, 4, agents=12)
+        found = await check(url, [f"http://{stranger.host}"])
+
+    assert found.state == "unknown"
+    assert "another chain" in found.findings[-1]

@@ -156,10 +156,13 @@ class HeadWatch:
                     says=number,
                 )
             return min(number, latest.number)
+        if found is None:
+            return self._finalized  # the tag is known, and nothing is final yet
         if isinstance(found, Refusal):
             verdict = classify(found.code, found.context.get("node_message", ""), blocks=1)
-            known = isinstance(verdict, (NotASizeError, Unknown, BeyondHeadVerdict))
-            if found.transient or not known:
+            if isinstance(verdict, BeyondHeadVerdict):
+                return self._finalized  # as after a restart: it will know in a while
+            if found.transient or not isinstance(verdict, (NotASizeError, Unknown)):
                 raise found
         if self._tag_works:
             return self._finalized

@@ -197,7 +197,7 @@ async def _coverage(
     try:
         async with ChainSource(
             *(deployment, nodes.urls),
-            contracts=deployment.contracts,
+            contracts=await coverage.contracts(conn, deployment),
             seed=nodes.seed,
             patience=BRIEF,
         ) as source:

@@ -61,6 +61,12 @@ class Source(Protocol):
     async def call(self, to: bytes, calldata: bytes, at_block: int) -> bytes: ...
 
 
+async def contracts(conn: Conn, deployment: Deployment) -> tuple[bytes, ...]:
+    """The contracts whose logs this index holds; those of the deployment when it holds none."""
+    row = await conn.fetchrow(CONTRACTS, deployment.chain_id)
+    return deployment.contracts if row is None else (row[0], row[1], *row[2])
+
+
 async def check(
     source: Source, conn: Conn, deployment: Deployment, *, seed: int, ranges: int = SAMPLED_RANGES
 ) -> Coverage:
@@ -106,6 +112,11 @@ async def check(
                 )
     except (NodeError, CallReverted) as exc:
         unfinished = exc.detail if isinstance(exc, NodeError) else "a call reverted"
+    if findings and not unfinished:
+        try:
+            await _same_chain(source, at, await conn.fetchval(HASH_OF, chain_id, at))
+        except NodeError:
+            unfinished, findings = "the chain was reorganised meanwhile", []
     state = _judge(gap=bool(findings), unfinished=bool(unfinished) or not counted, single=single)
     if unfinished:
         findings.append(f"the check could not be finished: {unfinished}")
@@ -178,10 +189,12 @@ async def _sample_ranges(
     if start is None or at < start:
         return []
     found: set[tuple[int, int]] = set()
-    anchors = [start, at, *(choose.randint(start, at) for _ in range(max(0, wanted - 2)))]
+    anchors = [start, *(choose.randint(start, at) for _ in range(max(0, wanted - 2)))]
     for anchor in anchors:
         last: Any = await conn.fetchval(REACH, chain_id, anchor, at, RANGE_EVENTS)
         found.add((anchor, at if last is None else max(anchor, last)))
+    newest: Any = await conn.fetchval(REACH_BACK, chain_id, at, RANGE_EVENTS)
+    found.add((at if newest is None else newest, at))
     return sorted(found)
 
 
@@ -204,6 +217,18 @@ async def _last_index(
     return int.from_bytes(await source.call(reputation, calldata, at))
 
 
+CONTRACTS: LiteralString = """
+SELECT identity, reputation, validations FROM chain WHERE chain_id = $1
+"""
+HASH_OF: LiteralString = "SELECT hash FROM block WHERE chain_id = $1 AND number = $2"
+REACH_BACK: LiteralString = """
+SELECT min(number) FROM (
+    SELECT number, sum(fact_count) OVER (ORDER BY number DESC) AS events
+      FROM (SELECT number, fact_count FROM block
+             WHERE chain_id = $1 AND number <= $2 ORDER BY number DESC LIMIT $3) AS near
+) AS summed
+ WHERE events <= $3
+"""
 HELD: LiteralString = """
 SELECT k.block_number, k.block_hash,
        (SELECT count(*) FROM agent a WHERE a.chain_id = $1 AND a.created_block <= k.block_number),

@@ -19,7 +19,7 @@ import structlog
 from renown.chain.reconcile import Extend, Gap, Reorg, next_step
 from renown.chain.source import Head, VerifiedRange
 from renown.decode import Decoder
-from renown.errors import NodeInconsistent, ReorgTooDeep
+from renown.errors import BeyondHead, NodeInconsistent, ReorgTooDeep
 from renown.ingest import measured
 from renown.ingest.ahead import ahead
 from renown.ingest.progress import Progress
@@ -104,8 +104,7 @@ class Indexer:
                 return
             target = head.finalized if until is None else min(until, head.finalized)
             if target > stored:
-                await self._check_tip()
-                if self._writer.checkpoint.block_number == stored:
+                if await self._on_the_chain():
                     await self._backfill(head, target)
                 continue
             moved = await self._follow(head, until)
@@ -173,8 +172,8 @@ class Indexer:
             first = self._writer.checkpoint.block_number + 1
             if head.latest.number < first:
                 return False
-            await self._store_window(first, head.latest.number, until)
-            return True
+            last = min(head.latest.number, first + WINDOW_BLOCKS - 1)
+            return await self._store_window(first, last, until)
         step = next_step(self._held, head.latest)
         tip = self._held[-1]
         match step:
@@ -200,16 +199,33 @@ class Indexer:
         stretch = Extension(blocks[-1], facts, quarantined, blocks)
         await self._extend(prepare(self._writer.deployment.chain_id, stretch))
         self._held.extend(blocks)
+        surplus = len(self._held) - self._limits.reorg_limit_blocks - WINDOW_BLOCKS
+        if surplus > 0:  # a chain that never becomes final; deeper reorgs stop it anyway
+            del self._held[:surplus]
         return True
 
-    async def _check_tip(self) -> None:
-        """Undo what was orphaned while nobody watched."""
+    async def _on_the_chain(self) -> bool:
+        """Whether the tip is on the chain; if not, what was orphaned meanwhile is undone.
+
+        Raises:
+            BeyondHead: the node asked lacks a block below what is final; another may have it.
+            NodeInconsistent: nodes differ about the tip. What is final is not stored upon it.
+        """
         checkpoint = self._writer.checkpoint
         if checkpoint.block_hash is None:
-            return
+            return True
         block = await self._source.block(checkpoint.block_number)
-        if block is not None and block.hash != checkpoint.block_hash:
-            await self._reorg()
+        if block is None:
+            raise BeyondHead(
+                "a node lacks the block that is stored last", block=checkpoint.block_number
+            )
+        if block.hash == checkpoint.block_hash:
+            return True
+        if not await self._reorg():
+            raise NodeInconsistent(
+                "nodes differ about the block that is stored last", block=checkpoint.block_number
+            )
+        return False
 
     async def _reorg(self) -> bool:
         """Retract to the newest held block that is still on the chain.

@@ -18,9 +18,9 @@ from renown.spec.events import Fact, Quarantined
 from renown.store import hashing, quarantine
 from renown.store.pool import Conn, transaction
 from renown.store.writer import reopen
-from renown.types import BlockRef
 
 REPLAY_LOGS = 1_000
+REWIND_FACTS = 10_000
 
 
 class StateVerdict(msgspec.Struct, frozen=True):
@@ -95,9 +95,12 @@ async def rewind(conn: Conn, deployment: Deployment, *, to_block: int, name: str
     Returns the number of facts dropped.
     """
     writer = await reopen(conn, deployment, name=name)
-    held = await writer.held_blocks(max(0, to_block))
-    tip: BlockRef | None = held[0] if held and held[0].number == to_block else None
-    return await writer.retract(tip, to_block, even_final=True)
+    dropped = 0
+    while writer.checkpoint.block_number > to_block:
+        # In steps from the top: each is a commit and an outbox entry that carries what it dropped.
+        step = await writer.block_below(to_block, REWIND_FACTS)
+        dropped += await writer.retract(await writer.held_block(step), step, even_final=True)
+    return dropped
 
 
 async def verify_state(conn: Conn, chain_id: int) -> StateVerdict:

@@ -18,13 +18,13 @@ import structlog
 from renown.chain.backfill import ByteBudget
 from renown.chain.source import ChainSource
 from renown.decode import Decoder
-from renown.errors import LeaseLost, NodeError, RenownError, StoreError
+from renown.errors import LeaseLost, NodeError, NodeRefused, RenownError, StoreError
 from renown.ingest.indexer import BATCH_EVENTS, Indexer, Limits
 from renown.ingest.measured import NodeMeter
 from renown.ingest.progress import Progress
 from renown.spec.deployments import Deployment
 from renown.store.pool import Conn
-from renown.store.writer import Writer, acquire
+from renown.store.writer import Writer, acquire, stored_start_block
 
 log = structlog.get_logger()
 
@@ -109,6 +109,12 @@ class Supervisor:
                 self._problem(job, stopped)
                 log.error("chain_stopped", chain=slug, reason=stopped.detail)
                 raise
+            except Exception as unforeseen:
+                # Said now: with other chains in this process nobody else hears of it for long.
+                problem = RenownError(f"{slug}: unexpected {type(unforeseen).__name__}")
+                self._problem(job, problem)
+                log.exception("chain_stopped", chain=slug, reason=problem.detail)
+                raise
             else:
                 return
 
@@ -122,14 +128,10 @@ class Supervisor:
             observer=NodeMeter(deployment.slug),
             budget=self._budget,
         ) as source:
-            start_block = job.start_block
-            if start_block is None:
-                start_block = deployment.start_block
-            if start_block is None or (deployment.start_block_unsure and job.start_block is None):
-                start_block = await source.find_start_block(deployment.identity)
-            genesis = await source.block(0)
             conn = await self._connect()
             try:
+                start_block = await _start_block(conn, job, source)
+                genesis = await source.block(0)
                 writer = await acquire(
                     conn,
                     deployment,
@@ -182,3 +184,23 @@ class Supervisor:
         if progress := self.progress.get(chain_id):
             progress.problem = error.detail
             self._on_progress(progress)
+
+
+async def _start_block(conn: Conn, job: Job, source: ChainSource) -> int:
+    """Where indexing began, or is to begin. Only a chain that is new here may need old state."""
+    stored = await stored_start_block(conn, job.deployment)
+    if stored is not None:
+        return stored
+    if job.start_block is not None:
+        return job.start_block
+    listed = job.deployment.start_block
+    if listed is not None and not job.deployment.start_block_unsure:
+        return listed
+    try:
+        found = await source.find_start_block(job.deployment.identity)
+    except NodeRefused:
+        if listed is None:
+            raise
+        log.warning("start_block_unsure", chain=job.deployment.slug, start_block=listed)
+        return listed
+    return found if listed is None else min(found, listed)

@@ -6,16 +6,16 @@ Counts are refreshed, the outbox is trimmed, coverage is checked.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import LiteralString
 
 import structlog
 
 from renown.chain.source import ChainSource
-from renown.errors import RenownError
 from renown.ingest import coverage
 from renown.ingest.supervise import Job
-from renown.store.pool import Conn
+from renown.store.pool import Conn, naming_failures
 
 log = structlog.get_logger()
 
@@ -41,12 +41,13 @@ async def refresh_for_ever(
         try:
             conn = await connect()
             try:
-                await conn.execute(REFRESH)
-                await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
+                with naming_failures():
+                    await conn.execute(REFRESH)
+                    await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
             finally:
-                await conn.close(timeout=5)
-        except (RenownError, OSError) as exc:
-            log.warning("upkeep_failed", reason=str(exc))
+                conn.terminate()
+        except Exception as exc:  # noqa: BLE001 - beside the indexer, never in its way
+            log.warning("upkeep_failed", error=type(exc).__name__, reason=str(exc))
         await asyncio.sleep(period_seconds)
 
 
@@ -58,12 +59,14 @@ async def check_for_ever(
     retry_seconds: float = RETRY_SECONDS,
 ) -> None:
     """Check each chain's coverage once it has caught up, then every period, until cancelled."""
-    round_number = 0
-    while True:
-        outcomes = [await _check(connect, job, round_number) for job in jobs]
-        round_number += 1
-        settled = all(state in ("proven", "single-source") for state in outcomes)
-        await asyncio.sleep(period_seconds if settled else retry_seconds)
+
+    async def check_one(job: Job) -> None:
+        for round_number in itertools.count():
+            state = await _check(connect, job, round_number)
+            # A gap does not close by itself in a minute, and to look for it again is not free.
+            await asyncio.sleep(retry_seconds if state in (None, "unknown") else period_seconds)
+
+    await asyncio.gather(*(check_one(job) for job in jobs))
 
 
 async def _check(connect: Callable[[], Awaitable[Conn]], job: Job, round_number: int) -> str | None:
@@ -71,18 +74,22 @@ async def _check(connect: Callable[[], Awaitable[Conn]], job: Job, round_number:
     try:
         conn = await connect()
         try:
-            if not await conn.fetchval(CAUGHT_UP, deployment.chain_id):
-                return None
-            async with ChainSource(
-                deployment, job.urls, contracts=deployment.contracts, seed=job.seed
-            ) as source:
-                outcome = await coverage.check(
-                    source, conn, deployment, seed=job.seed + round_number
-                )
+            with naming_failures():
+                if not await conn.fetchval(CAUGHT_UP, deployment.chain_id):
+                    return None
+                contracts = await coverage.contracts(conn, deployment)
+                async with ChainSource(
+                    deployment, job.urls, contracts=contracts, seed=job.seed
+                ) as source:
+                    outcome = await coverage.check(
+                        source, conn, deployment, seed=job.seed + round_number
+                    )
         finally:
-            await conn.close(timeout=5)
-    except (RenownError, OSError) as exc:
-        log.warning("coverage_unknown", chain=deployment.slug, reason=str(exc))
+            conn.terminate()
+    except Exception as exc:  # noqa: BLE001 - beside the indexer, never in its way
+        log.warning(
+            "coverage_unknown", chain=deployment.slug, error=type(exc).__name__, reason=str(exc)
+        )
         return None
     say = log.error if outcome.state == "gap" else log.info
     say("coverage_checked", chain=deployment.slug, state=outcome.state, findings=outcome.findings)

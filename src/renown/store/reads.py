@@ -22,8 +22,8 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 UNCUT = 2**31 - 1
 
 HEAD: LiteralString = """c.chain_id, c.identity, c.start_block, k.block_number, k.block_hash,
-       k.block_time, k.final_block, k.safe_block"""
-HEAD_COLUMNS = 8
+       k.block_time, k.final_block, k.safe_block, c.epoch"""
+HEAD_COLUMNS = 9
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +40,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     block_time: datetime | None
     final_block: int
     safe_block: int | None
+    epoch: int
+    """Of the chain's life in this index; versions start again with each."""
 
 
 class KeyArgs(msgspec.Struct, frozen=True, gc=False):

@@ -303,6 +303,18 @@ class Writer:
         with naming_failures():
             await self._conn.execute(PRUNE, self._chain_id, below)
 
+    async def held_block(self, number: int) -> BlockRef | None:
+        """The stored block at `number`, if there is one."""
+        with naming_failures():
+            row = await self._conn.fetchrow(ONE_HELD, self._chain_id, number)
+        return None if row is None else BlockRef(row[0], row[1], row[2], int(row[3].timestamp()))
+
+    async def block_below(self, number: int, fact_limit: int) -> int:
+        """The lowest block from `number` up with not many more than `fact_limit` facts above it."""
+        with naming_failures():
+            found = await self._conn.fetchval(STEP_DOWN, self._chain_id, number, fact_limit)
+        return number if found is None else min(int(found), self.checkpoint.block_number - 1)
+
     async def held_blocks(self, from_number: int) -> list[BlockRef]:
         """The stored blocks at or above `from_number`, ascending."""
         with naming_failures():
@@ -382,7 +394,7 @@ async def acquire(
     Raises:
         LeaseLost: another process writes this chain.
         WrongChain: the index holds another chain of the same id.
-        BadSettings: a validation contract was added after indexing began.
+        BadSettings: other validation contracts than those followed since indexing began.
     """
     with naming_failures():
         return await _acquire(conn, deployment, start_block, genesis_hash, name)
@@ -413,12 +425,13 @@ async def _acquire(
         "default_statistics_target = 10",
     ):
         await conn.execute(f"SET {setting}")
-    added = await conn.fetchval(ADDED_CONTRACTS, chain_id, list(deployment.validation))
-    if added:
+    followed = await conn.fetchval(FOLLOWED_CONTRACTS, chain_id)
+    if followed is not None and {*followed} != {*deployment.validation}:
+        shown = ", ".join(f"0x{contract.hex()}" for contract in followed) or "none"
         raise BadSettings(
-            f"{deployment.slug}: the validation contract 0x{added[0].hex()} was not followed when"
-            " this chain was indexed, so its past is not here; set the contracts as they were, or"
-            f" run `renown db forget {deployment.slug}` and index again",
+            f"{deployment.slug}: the validation contracts are not those that were followed here"
+            f" ({shown}), so the index would have holes; set them as they were, or run"
+            f" `renown db forget {deployment.slug}` and index again",
             chain_id=chain_id,
         )
     known_genesis = await conn.fetchval(
@@ -445,6 +458,13 @@ async def _acquire(
     assert row is not None
     fence, *values = row
     return Writer(conn, deployment, fence, Checkpoint(*values))
+
+
+async def stored_start_block(conn: Conn, deployment: Deployment) -> int | None:
+    """Where a chain's indexing began; None when the chain is new here."""
+    with naming_failures():
+        row = await conn.fetchrow(START, deployment.chain_id)
+    return None if row is None else int(row[0])
 
 
 async def reopen(conn: Conn, deployment: Deployment, *, name: str) -> Writer:
@@ -479,9 +499,9 @@ START: LiteralString = "SELECT start_block, validations FROM chain WHERE chain_i
 LOCK: LiteralString = (
     "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"
 )
-ADDED_CONTRACTS: LiteralString = """
-SELECT array_agg(n) FROM unnest($2::bytea[]) AS n, chain c, checkpoint k
- WHERE c.chain_id = $1 AND k.chain_id = $1 AND k.position > 0 AND n <> ALL (c.validations)
+FOLLOWED_CONTRACTS: LiteralString = """
+SELECT c.validations FROM chain c JOIN checkpoint k USING (chain_id)
+ WHERE c.chain_id = $1 AND k.position > 0
 """
 ADD_CHAIN: LiteralString = """
 INSERT INTO chain AS c (chain_id, slug, name, testnet, identity, reputation, validations, explorer,
@@ -529,6 +549,16 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)
 HELD: LiteralString = """
 SELECT number, hash, parent_hash, time FROM block
  WHERE chain_id = $1 AND number >= $2 ORDER BY number
+"""
+ONE_HELD: LiteralString = """
+SELECT number, hash, parent_hash, time FROM block WHERE chain_id = $1 AND number = $2
+"""
+STEP_DOWN: LiteralString = """
+SELECT number FROM (
+    SELECT number, sum(fact_count) OVER (ORDER BY number DESC) AS above
+      FROM block WHERE chain_id = $1 AND number > $2
+     ORDER BY number DESC LIMIT $3) AS counted
+ WHERE above > $3 ORDER BY number DESC LIMIT 1
 """
 PRUNE: LiteralString = "DELETE FROM block WHERE chain_id = $1 AND number < $2 AND fact_count = 0"
 RELEASE: LiteralString = """

@@ -130,12 +130,12 @@ async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes
     if at is not None:
         async with transaction(conn, "repeatable_read"):
             row, _, head, version = await _past_row(conn, key, at)
-            return row.uri, as_of(head), _version(row, version)
+            return row.uri, as_of(head), _version(head, row, version)
     found = await store.one(conn, key_args(key))
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent is None:
         raise no_such_agent(key, head)
-    return found.agent.uri, as_of(head), _version(found.agent, found.version)
+    return found.agent.uri, as_of(head), _version(head, found.agent, found.version)
 
 
 async def _past_agent(conn: Conn, key: AgentKey, at: At, cut: int) -> Answer[Agent]:
@@ -157,11 +157,11 @@ async def _past_row(conn: Conn, key: AgentKey, at: At) -> tuple[AgentRow, Counts
 
 def _answer(row: AgentRow, counts: CountsRow, head: Head, version: int) -> Answer[Agent]:
     block = as_of(head)
-    return Answer(Agent(as_of=block, **_fields(row, counts)), [block], _version(row, version))
+    return Answer(Agent(as_of=block, **_fields(row, counts)), [block], _version(head, row, version))
 
 
-def _version(row: AgentRow, version: int) -> str:
-    return f"{row.chain_id}.{row.agent_id}.{version}"
+def _version(head: Head, row: AgentRow, version: int) -> str:
+    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}"
 
 
 def _fields(row: AgentRow, counts: CountsRow) -> dict[str, Any]:

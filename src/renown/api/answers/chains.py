@@ -239,7 +239,7 @@ def _status(row: StatusRow) -> ChainStatus:
 def _counted_head(row: NetworkRow) -> Head:
     return Head(
         *(row.chain_id, b"", row.start_block, row.block_number, row.block_hash, row.block_time),
-        *(row.final_block, row.safe_block),
+        *(row.final_block, row.safe_block, 0),
     )
 
 

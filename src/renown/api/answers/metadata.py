@@ -59,7 +59,7 @@ async def of_agent(
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent_id is None:
         raise no_such_agent(key, head)
-    version = f"{head.chain_id}.{found.agent_id}.{found.version}"
+    version = f"{head.epoch:x}.{head.chain_id}.{found.agent_id}.{found.version}"
     return _metadata(head, found.rows, limit, version)
 
 
@@ -80,7 +80,9 @@ async def _past_metadata(
         for key_hash, entry in sorted(identity.entries.items())
         if key_hash > start
     ]
-    return _metadata(head, rows, limit, f"{head.chain_id}.{agent_id}.{found.version}")
+    return _metadata(
+        head, rows, limit, f"{head.epoch:x}.{head.chain_id}.{agent_id}.{found.version}"
+    )
 
 
 def _entry_row(key_hash: bytes, entry: Entry) -> store.EntryRow:

@@ -44,4 +44,4 @@ async def read_at(
             found = await read(head.block_number)
     if found is None or found.agent_id is None:
         raise no_such_agent(key, head, past=at is not None)
-    return found, head, f"{head.chain_id}.{found.agent_id}.{found.version}"
+    return found, head, f"{head.epoch:x}.{head.chain_id}.{found.agent_id}.{found.version}"

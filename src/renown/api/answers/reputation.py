@@ -172,7 +172,7 @@ def _answer(kept: Kept, head: Head, limit: int, summary: Summary | None) -> Answ
         summary=summary,
         as_of=block,
     )
-    version = f"{head.chain_id}.{kept.agent_id}.{kept.version}"
+    version = f"{head.epoch:x}.{head.chain_id}.{kept.agent_id}.{kept.version}"
     return Answer(body, [block], version, (last.tags_hash,) if last else None)
 
 

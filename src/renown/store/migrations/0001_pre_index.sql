@@ -26,7 +26,9 @@ CREATE TABLE chain (
     validations       bytea[] NOT NULL DEFAULT '{}',
     explorer          text   NOT NULL DEFAULT '',
     start_block       bigint NOT NULL CHECK (start_block >= 0),
-    genesis_hash      bytea           -- of a devnet, whose chain id does not name one chain
+    genesis_hash      bytea,          -- the id of a devnet does not name one chain
+    epoch             bigint NOT NULL -- tells this life of the chain here from one before `forget`
+                      DEFAULT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 );
 
 -- One row per chain, moved only in the transaction that stores the facts below it.
@@ -260,7 +262,7 @@ BEGIN
         'validation_responded', 'registry_changed', 'legacy_event'
     ] LOOP
         child := format('%s_c%s_p%s', parent, for_chain, slot);
-        IF to_regclass(format('public.%I', child)) IS NULL THEN
+        IF to_regclass(quote_ident(child)) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
             EXECUTE format(
                 'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s, %s) TO (%s, %s)',
