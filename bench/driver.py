@@ -30,8 +30,9 @@ from renown.derive.fold import Fold
 from renown.ingest.collector import calm_collector
 from renown.ingest.indexer import Indexer, Limits
 from renown.spec.deployments import find
+from renown.store.lease import acquire
 from renown.store.pool import connect
-from renown.store.writer import Extension, Prepared, Writer, acquire
+from renown.store.writer import Extension, Prepared, Writer
 from renown.types import BlockRef
 
 POLL_SECONDS = 0.5  # what `renown index` takes for a chain with a block each second

@@ -23,8 +23,9 @@ from renown.spec.events import (
     ValidationRequested,
     ValidationResponded,
 )
+from renown.store.lease import acquire
 from renown.store.pool import connect
-from renown.store.writer import Extension, acquire
+from renown.store.writer import Extension
 from renown.types import ZERO_ADDRESS, BlockRef
 
 DEVNET = find(str(DEVNET_CHAIN_ID))

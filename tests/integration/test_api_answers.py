@@ -492,7 +492,7 @@ async def test_status__each_chain__says_what_is_known_and_null_for_the_rest(
 async def test_status__while_a_process_holds_the_lease__the_writer_is_alive(
     client: httpx.AsyncClient, database_url: str
 ) -> None:
-    from renown.store.writer import acquire
+    from renown.store.lease import acquire
 
     conn = await connect(database_url)
     writer = await acquire(conn, BASE, start_block=1, genesis_hash=None, name="test")

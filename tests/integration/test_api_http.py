@@ -143,7 +143,7 @@ async def test_as_of__body_and_header__say_the_same_block(client: httpx.AsyncCli
 async def test_as_of__nothing_indexed_yet__is_null_and_not_zero(
     fresh_database_url: str,
 ) -> None:
-    from renown.store.writer import acquire
+    from renown.store.lease import acquire
     from tests.factories import BASE
 
     conn = await connect(fresh_database_url)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from renown.store.lease import acquire
 from renown.store.pool import connect
-from renown.store.writer import acquire
 from tests.activity import DEVNET, Activity
 from tests.command import Outcome, renown
 from tests.integration.test_writer import GENESIS, extension, world

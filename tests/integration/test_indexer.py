@@ -12,8 +12,9 @@ from renown.errors import BeyondHead, NodeInconsistent
 from renown.ingest import repair
 from renown.ingest.indexer import WINDOW_BLOCKS, Indexer, Limits
 from renown.store import hashing
+from renown.store.lease import acquire
 from renown.store.pool import connect
-from renown.store.writer import Writer, acquire
+from renown.store.writer import Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
 from tests.encode import log_of

@@ -20,9 +20,10 @@ import pytest
 
 from renown.spec.events import Fact, Quarantined
 from renown.store import facts, hashing
+from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
 from renown.store.reads_stream import OutboxRow, outbox
-from renown.store.writer import Extension, Writer, acquire
+from renown.store.writer import Extension, Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
 from tests.factories import BASE

@@ -39,8 +39,9 @@ from renown.spec.events import (
 )
 from renown.spec.logs import RawLog
 from renown.store import facts as fact_tables
+from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
-from renown.store.writer import Extension, Writer, acquire
+from renown.store.writer import Extension, Writer
 from renown.types import ZERO_ADDRESS, BlockRef
 from tests.encode import log_of
 from tests.integration.api import api_on, get

@@ -15,8 +15,9 @@ from asyncpg import PostgresError
 from renown.errors import LeaseLost, WrongChain
 from renown.spec.events import Fact, Quarantined
 from renown.store import hashing, refold, retract, state
+from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
-from renown.store.writer import Extension, Writer, acquire
+from renown.store.writer import Extension, Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from renown.spec.events import AgentTransferred
 from renown.store.known import KnownAgents
+from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
-from renown.store.writer import Extension, acquire
+from renown.store.writer import Extension
 from renown.types import MAX_BIGINT, ZERO_ADDRESS, BlockRef
 from tests.activity import DEVNET
 

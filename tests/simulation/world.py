@@ -18,8 +18,8 @@ from renown.errors import LeaseLost, NodeError, StoreError
 from renown.ingest.indexer import Indexer, Limits
 from renown.spec.deployments import FinalityPolicy
 from renown.store import hashing
+from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
-from renown.store.writer import acquire
 from tests.activity import DEVNET, Activity
 from tests.encode import log_of
 from tests.fakes.chain import FakeBlock, FakeChain

@@ -111,7 +111,7 @@ def forget_(chain: ChainArgument, yes: Yes = False) -> None:
     from renown.errors import ChainNotFound
     from renown.spec.deployments import find
     from renown.store.forget import counts, forget
-    from renown.store.writer import reopen
+    from renown.store.lease import reopen
 
     settings, deployment = load(), find(chain)
 

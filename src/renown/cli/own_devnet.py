@@ -15,7 +15,7 @@ from renown.cli.runtime import Database
 from renown.errors import SetupError
 from renown.spec.deployments import DEPLOYMENTS, DEVNET_CHAIN_ID
 from renown.store.forget import counts, forget
-from renown.store.writer import acquire
+from renown.store.lease import acquire
 
 if TYPE_CHECKING:
     from renown.chain.devnet import DevnetEvent

@@ -16,8 +16,8 @@ from renown.derive.state_hash import SECTIONS, state_hash
 from renown.spec.deployments import Deployment
 from renown.spec.events import Fact, Quarantined
 from renown.store import hashing, quarantine
+from renown.store.lease import reopen
 from renown.store.pool import Conn, transaction
-from renown.store.writer import reopen
 
 REPLAY_LOGS = 1_000
 REWIND_FACTS = 10_000

@@ -23,8 +23,9 @@ from renown.ingest.indexer import BATCH_EVENTS, Indexer, Limits
 from renown.ingest.measured import NodeMeter
 from renown.ingest.progress import Progress
 from renown.spec.deployments import Deployment
+from renown.store.lease import acquire, stored_start_block
 from renown.store.pool import Conn
-from renown.store.writer import Writer, acquire, stored_start_block
+from renown.store.writer import Writer
 
 log = structlog.get_logger()
 
