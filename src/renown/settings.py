@@ -153,6 +153,50 @@ class Settings(BaseSettings):
         description="Events that one transaction stores at most during a backfill, about.",
     )
 
+    # Documents
+    crawl: bool = Field(
+        default=True,
+        description="Whether `renown up` reads the documents behind URIs (true or false).",
+    )
+    probe: bool = Field(
+        default=False,
+        description="Whether it also calls the endpoints that agents declare. Off: they stay "
+        "`unknown`.",
+    )
+    probe_opt_out: Listed = Field(
+        default=(),
+        description="Hosts never to be probed, comma separated; `*.example.org` for all below one.",
+    )
+    fetch_contact: str | None = Field(
+        default=None,
+        description="Where a host that we call can complain: a URL or an e-mail address, sent in "
+        "the user agent.",
+        max_length=200,
+    )
+    fetch_connections: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=64, description="Connections to strangers open at once."
+    )
+    fetch_per_host: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=2, description="Connections to one host open at once."
+    )
+    fetch_open: Listed = Field(
+        default=(),
+        description="For development: private hosts that may be fetched from, comma separated. "
+        "`localhost:8080` opens one; `*.example=http://127.0.0.1:8104` sends requests for the "
+        "hosts on the left to the origin on the right.",
+    )
+    ipfs_gateways: Listed = Field(
+        default=("https://ipfs.io", "https://dweb.link"),
+        description="Where `ipfs://` is read, in this order; CIDs are checked.",
+    )
+    ar_gateways: Listed = Field(
+        default=("https://arweave.net",), description="Where `ar://` is read, in this order."
+    )
+    exports_dir: Path | None = Field(
+        default=None,
+        description="Folder of bulk files. Default: `exports` in the data directory.",
+    )
+
     # API
     host: str = Field(default="127.0.0.1", description="Address the API listens on.", min_length=1)
     port: Port = Field(default=8004, description="Port the API listens on; 0 for any free one.")
@@ -204,7 +248,7 @@ class Settings(BaseSettings):
             raise ValueError("DB_POOL_MIN_SIZE must not exceed DB_POOL_MAX_SIZE")
         return self
 
-    @field_validator("data_dir", "pg_bin_dir")
+    @field_validator("data_dir", "pg_bin_dir", "exports_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
@@ -241,6 +285,11 @@ class Settings(BaseSettings):
             }
         except BadAddress as exc:
             raise BadSettings(f"{variable}: {exc.detail}") from exc
+
+    @property
+    def exports_folder(self) -> Path:
+        """Where bulk files are."""
+        return self.exports_dir or self.data_dir / "exports"
 
     def cursor_key(self) -> bytes:
         """The key that signs page cursors; made and kept in the data directory if none is set."""
@@ -365,7 +414,7 @@ def _type_name(name: str, annotation: Any) -> str:
         return " or ".join(get_args(annotation))
     if get_origin(annotation) is tuple:
         return "list"
-    words = {int: "integer", float: "number", Path: "path"}
+    words = {bool: "true or false", int: "integer", float: "number", Path: "path"}
     inner = (
         annotation,
         *get_args(annotation),
