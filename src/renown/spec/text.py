@@ -56,3 +56,8 @@ def shown(text: str) -> str:
     They are seen, then, and do nothing. Joiners of scripts and emoji stay.
     """
     return _UNSAFE_TO_SHOW.sub(REPLACEMENT, text)
+
+
+def is_hidden(text: str) -> bool:
+    """Whether `text` holds what `shown` would replace."""
+    return _UNSAFE_TO_SHOW.search(text) is not None

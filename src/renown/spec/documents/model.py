@@ -26,7 +26,7 @@ ServiceKind = Literal[
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
-    """One observation. `code` is in `spec.findings`; texts are ours or cleaned, at most 300 long."""
+    """One observation. `code` is in `spec.findings`; texts are ours, or cleaned and cut at 300."""
 
     code: str
     path: str = ""
