@@ -3,15 +3,18 @@ from __future__ import annotations
 import asyncio
 import time
 
+import aiohttp
 import psutil
 import pytest
 
-from renown.chain.devnet import calls
+from renown.chain.devnet import calls, lively
 from renown.chain.devnet.addresses import IDENTITY
 from renown.chain.devnet.blocks import Header, mining
+from renown.chain.devnet.files import Files
 from renown.chain.devnet.lively import keep_lively, read_ledger
 from renown.chain.devnet.run import DevnetEvent, run_devnet
 from renown.chain.devnet.seed import seed_world
+from renown.chain.devnet.world import plan_world
 from renown.chain.rpc import Node
 from renown.errors import NodeError, SetupError
 from tests.anvil import need_anvil, running_anvil
@@ -22,7 +25,9 @@ def anvils() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if child.name() == "anvil"]
 
 
-async def watch(node: Node, *, blocks: int, period_seconds: float = 0.0) -> list[int]:
+async def watch(
+    node: Node, *, blocks: int, period_seconds: float = 0.0, files: Files | None = None
+) -> list[int]:
     """Numbers of the next blocks that a lively chain mines."""
     seen: list[int] = []
     enough = asyncio.Event()
@@ -32,7 +37,8 @@ async def watch(node: Node, *, blocks: int, period_seconds: float = 0.0) -> list
         if len(seen) >= blocks:
             enough.set()
 
-    task = asyncio.create_task(keep_lively(node, 5, period_seconds, on_block=on_block))
+    moving = keep_lively(node, 5, period_seconds, on_block=on_block, files=files)
+    task = asyncio.create_task(moving)
     waiting = asyncio.create_task(enough.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     for each in (task, waiting):
@@ -55,6 +61,21 @@ async def test_keep_lively__stopped_and_started_again__goes_on_where_it_was():
     assert first == list(range(first[0], first[0] + len(first)))
     assert again[0] in (first[-1] + 1, first[-1] + 2)  # one may be cut off between block and call
     assert abs(head.time_seconds - time.time()) < 60  # the time of day, not the world's
+
+
+@pytest.mark.slow
+async def test_keep_lively__time_for_it__files_change_behind_uris_that_stay(monkeypatch):
+    monkeypatch.setattr(lively, "EDIT_SECONDS", 0.0)
+    files = Files()
+    async with running_anvil() as node:
+        await seed_world(node, 5, agents=30, files=files)
+        before = dict(files.pages)
+        homes = set(files.homes.values())
+        await watch(node, blocks=6, files=files)
+
+    changed = {place for place, page in before.items() if files.pages[place].body != page.body}
+    assert {(home.host, home.path) for home in homes} & changed
+    assert all(files.pages[place].modified_at_seconds for place in changed)
 
 
 async def test_keep_lively__empty_registries__begins_with_an_agent():
@@ -98,6 +119,8 @@ async def test_read_ledger__seeded_chain__knows_what_the_planner_knew():
 @pytest.mark.slow
 async def test_run_devnet__kept_state__is_seeded_once_and_ends_about_now(tmp_path):
     need_anvil()
+    served = Files()
+    plan_world(5, agents=3, files=served)
     for attempt in range(2):
         events: list[DevnetEvent] = []
         ready = asyncio.Event()
@@ -116,6 +139,14 @@ async def test_run_devnet__kept_state__is_seeded_once_and_ends_about_now(tmp_pat
         node = Node(events[0].url)
         head = await node.call("eth_getBlockByNumber", ["latest", False], Header)
         await node.close()
+        home = next(iter(served.homes.values()))
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(events[0].origin_url + home.path, headers={"host": home.host}) as answer,
+        ):
+            assert answer.status == 200
+            assert await answer.read() == served.pages[home.host, home.path].body
+        assert events[0].origin_opening == f"*.example={events[0].origin_url}"
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

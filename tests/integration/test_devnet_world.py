@@ -12,9 +12,10 @@ from eth_hash.auto import keccak
 
 from renown.chain.devnet.addresses import IDENTITY, REPUTATION, VALIDATION
 from renown.chain.devnet.cast import Cast
-from renown.chain.devnet.content import NOT_UTF8
 from renown.chain.devnet.place import place_registries
 from renown.chain.devnet.seed import register_raw, seed_world
+from renown.chain.devnet.uri_forms import NOT_UTF8
+from renown.chain.devnet.world import SCENE_AGENTS
 from renown.chain.rpc import CallReverted, Node
 from renown.spec.contracts import contract, selector
 from tests.anvil import running_anvil
@@ -66,7 +67,7 @@ async def test_seed_world__same_seed_and_clock__same_logs_block_for_block():
         async with running_anvil() as node:
             summary = await seed_world(node, SEED, agents=10)
             found.append(await logs_of(node))
-            assert summary.agents == summary.first_agent_id + 34
+            assert summary.agents == summary.first_agent_id + 10 + SCENE_AGENTS
 
     assert found[0] == found[1]
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
@@ -99,3 +102,23 @@ def test_sign_agent_wallet__vector_of_the_standard__gives_its_signature():
         "0423f7bba41cb8c3f9f23b28b212f3a356aafe3989a682d6c9c1efbd4a8064d7"
         "1f0d0c1857745dac79451d63e1ccd5ce50e43f6ba734f6e542aef639c1ea561f1b"
     )
+
+
+def test_import__leaves_the_recursion_limit__so_that_nested_json_is_refused():
+    # In a process of its own: libraries of other tests move the limit as well.
+    program = (
+        "import sys, msgspec\n"
+        "limit = sys.getrecursionlimit()\n"
+        "import renown.chain.devnet\n"
+        "assert sys.getrecursionlimit() == limit\n"
+        "try:\n"
+        "    msgspec.json.decode(b'[' * 200_000)\n"
+        "except RecursionError:\n"
+        "    print('refused')\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout == "refused\n", done.stderr

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from random import Random
 
 import pytest
 from eth_abi.abi import decode
@@ -13,6 +12,9 @@ from renown.chain.devnet.calls import Feedback
 from renown.chain.devnet.cases import summary_cases
 from renown.chain.devnet.cast import Cast
 from renown.chain.devnet.ledger import Block, Ledger, Transaction
+from renown.chain.devnet.personas import persona
+from renown.chain.devnet.registrations import careful_file
+from renown.chain.devnet.uri_forms import NOT_UTF8, URI_FORMS
 from renown.chain.devnet.world import plan_world
 
 ALICE, BOB, CAROL = (Cast(0).account(name) for name in ("alice", "bob", "carol"))
@@ -90,7 +92,7 @@ def test_plan_world__default__has_a_busy_agent_and_a_busy_client():
 
 
 def test_plan_world__enough_agents__registers_every_form_of_uri():
-    steps = plan_world(2, agents=len(content.URI_FORMS))
+    steps = plan_world(2, agents=len(URI_FORMS))
 
     registered = [
         decode(OVERLOADS[step.calldata[:4].hex()], step.calldata[4:])[0]
@@ -102,7 +104,7 @@ def test_plan_world__enough_agents__registers_every_form_of_uri():
         *(b"https://127.", b"http://169.", b"data:application/json;base64,ey"),
         *(b"charset=utf-8", b"data:application/json,%7B", b";utf8,{", b"base64,{", b"enc=gzip"),
         *(b'{"type"', b"[{", b"ar://", b"ipns://", b"ftp://", b"tinybanana", b"{agentId}"),
-        *(content.NOT_UTF8, b"/\x00/", b"javascript:", b"data:text/plain,long", b"svg"),
+        *(NOT_UTF8, b"/\x00/", b"javascript:", b"data:text/plain,long", b"svg"),
     ):
         assert any(part in uri for uri in registered), part
     assert b"" in registered
@@ -110,20 +112,13 @@ def test_plan_world__enough_agents__registers_every_form_of_uri():
 
 def test_registration_file__any__is_what_a_careful_writer_makes():
     for number in range(50):
-        document = json.loads(content.registration_file(Random(number), number))
+        document = json.loads(careful_file(persona(1, number), number % 4))
 
         assert document["type"] == "https://eips.ethereum.org/EIPS/eip-8004#registration-v1"
         assert {"name", "description", "image", "services"} <= document.keys()
         registry = "eip155:31337:0x8004A818BFB912233c491871b3d84c89A494BD9e"
         assert document["registrations"] == [{"agentId": number, "agentRegistry": registry}]
         assert all(s["name"] and s["endpoint"] for s in document["services"])
-
-
-def test_cid__known_content__is_the_known_cid():
-    # The raw block "hello world" in every IPFS tutorial.
-    assert content.cid(b"hello world") == (
-        "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
-    )
 
 
 def test_ledger__owner_operator_and_approved__may_not_rate_but_a_former_owner_may():

@@ -11,8 +11,8 @@ from functools import cache
 
 import msgspec
 from eth_abi.abi import encode
-from eth_account import Account
 
+from renown.chain.devnet.accounts import Account
 from renown.chain.devnet.addresses import IDENTITY
 from renown.spec.contracts import selector
 from renown.types import checksum_address

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 import msgspec
-from eth_account import Account
 from eth_hash.auto import keccak
 
+from renown.chain.devnet.accounts import Account
 from renown.chain.devnet.addresses import (
     REGISTRY_OWNER,
     deployed_address,
@@ -34,6 +34,7 @@ class Cast:
     """
 
     def __init__(self, seed: int, first_agent_id: int = 0) -> None:
+        self.seed = seed
         self._name = f"renown devnet/{seed}/{first_agent_id}"
 
     def account(self, role: str, number: int = 0) -> Address:

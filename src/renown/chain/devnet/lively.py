@@ -14,6 +14,7 @@ from renown.chain.devnet.acts import Acts
 from renown.chain.devnet.addresses import IDENTITY, REPUTATION, VALIDATION
 from renown.chain.devnet.blocks import mining
 from renown.chain.devnet.cast import Cast
+from renown.chain.devnet.files import Files
 from renown.chain.devnet.ledger import Ledger, Request
 from renown.chain.devnet.seed import carry_out
 from renown.chain.rpc import Node
@@ -21,6 +22,9 @@ from renown.errors import NodeInconsistent
 
 MAX_ACTS = 4
 """Most acts in one block."""
+
+EDIT_SECONDS = 25.0
+"""How often an agent changes its file without a transaction; every other time the same agent."""
 
 _MAX_FAILURES = 5
 
@@ -31,8 +35,11 @@ async def keep_lively(
     period_seconds: float = 4.0,
     *,
     on_block: Callable[[int], None] | None = None,
+    files: Files | None = None,
 ) -> None:
     """One block of one to four acts per period, for ever; blocks carry the time of day.
+
+    Files that URIs name go into `files`; those on hosts of their own change there now and then.
 
     Starts from whatever the chain holds, so it may be stopped and started again, and others may use
     the chain meanwhile: where they make an act fail, the chain is read again.
@@ -41,20 +48,42 @@ async def keep_lively(
         NodeError: the node is gone, or several blocks in a row failed.
     """
     failures = 0
-    acts = await _acts(rpc, seed)
+    files = Files() if files is None else files
+    acts = await _acts(rpc, seed, files)
+    edits, edit_at_seconds = 0, time.monotonic() + EDIT_SECONDS
     while True:
         await asyncio.sleep(period_seconds)
+        if time.monotonic() >= edit_at_seconds:
+            edit_a_file(files, acts.rng, restless=edits % 2 == 0)
+            edits, edit_at_seconds = edits + 1, time.monotonic() + EDIT_SECONDS
         try:
             number = await _block(rpc, acts)
         except NodeInconsistent:
             failures += 1
             if failures == _MAX_FAILURES:
                 raise
-            acts = await _acts(rpc, seed)
+            acts = await _acts(rpc, seed, files)
             continue
         failures = 0
         if on_block is not None:
             on_block(number)
+
+
+def edit_a_file(files: Files, rng: Random, *, restless: bool) -> int | None:
+    """Change the file of an agent on a working host of its own; its id, None if there is none.
+
+    `restless` is the one among them with the least id: whoever watches it sees it change.
+    """
+    able = [
+        agent_id
+        for agent_id, home in sorted(files.homes.items())
+        if (agent := files.agents[agent_id]).temper == "good" and home.host == agent.host
+    ]
+    if not able:
+        return None
+    agent_id = able[0] if restless else rng.choice(able)
+    files.edit(agent_id, time.time())
+    return agent_id
 
 
 async def read_ledger(rpc: Node) -> Ledger:
@@ -88,14 +117,14 @@ class _Log(msgspec.Struct, frozen=True):
     data: str
 
 
-async def _acts(rpc: Node, seed: int) -> Acts:
+async def _acts(rpc: Node, seed: int, files: Files) -> Acts:
     ledger = await read_ledger(rpc)
     if not ledger.owners:
         ledger.register(Cast(seed).account("founder"))
     head = int(await rpc.call("eth_blockNumber", [], str), 16)
     # The head is part of the seed: a second run does not repeat the first, nor its request hashes.
     cast = Cast(seed, head)
-    return Acts(Random(f"renown devnet lively {seed} {head}"), cast, ledger)
+    return Acts(Random(f"renown devnet lively {seed} {head}"), cast, ledger, files=files)
 
 
 async def _block(rpc: Node, acts: Acts) -> int:

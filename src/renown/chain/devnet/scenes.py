@@ -1,4 +1,4 @@
-"""What must happen in every world, whatever its seed: one scene each. Pure.
+"""What must happen on chain in every world, whatever its seed: one scene each. Pure.
 
 A scene is planned in one go and by accounts of its own, so nothing comes between its acts; everyday
 acts leave its agents alone, so what it shows stays.
@@ -18,6 +18,9 @@ from renown.chain.devnet.addresses import (
     implementation,
 )
 from renown.chain.devnet.calls import Feedback
+from renown.chain.devnet.personas import flagship
+from renown.chain.devnet.registrations import careful_file
+from renown.chain.devnet.uri_forms import NOT_UTF8, data_uri
 from renown.types import ZERO_ADDRESS
 
 Scene = Callable[[Acts], None]
@@ -42,9 +45,9 @@ def opening(acts: Acts) -> None:
     linked = calls.initialize_linked(IDENTITY)
     ledger.upgrade(REGISTRY_OWNER, second, implementation("validation_registry"), linked)
 
-    file = content.registration_file(acts.rng, ledger.next_agent_id)
-    uri = content.URI_FORMS["data, base64"](acts.rng, file)
-    ledger.register(cast.account("founder"), uri)  # the busy agent
+    busy = flagship(cast.seed, ledger.next_agent_id)
+    acts.files.settle(busy)
+    ledger.register(cast.account("founder"), data_uri(careful_file(busy)))
     ledger.register(cast.account("founder"))  # no URI at all
 
 
@@ -74,9 +77,9 @@ def wallet_by_contract(acts: Acts) -> None:
     """ERC-1271: a contract proves to be the wallet, for an account's agent and for its own."""
     ledger, cast = acts.ledger, acts.cast
     wallet, signer = cast.smart_wallet, cast.smart_wallet_signer
-    agent_id = ledger.register(cast.account("modern"), b"https://modern.example/agent.json")
+    agent_id = ledger.register(cast.account("modern"), acts.hosted("modern.example"))
     ledger.prove_wallet(agent_id, signer, wallet=wallet)
-    own = ledger.register(wallet, b"https://smart.example/agent.json")
+    own = ledger.register(wallet, acts.hosted("smart.example"))
     ledger.prove_wallet(own, cast.signer(102))
     ledger.prove_wallet(own, signer, wallet=wallet)
 
@@ -88,7 +91,8 @@ def wallet_by_operator(acts: Acts) -> None:
     agent_id = ledger.register(owner)
     ledger.set_operator(owner, operator)
     ledger.prove_wallet(agent_id, cast.signer(103), by=operator)
-    ledger.set_uri(agent_id, b"https://stewarded.example/agent.json", by=operator)
+    uri = acts.hosted("stewarded.example", agent_id=agent_id)
+    ledger.set_uri(agent_id, uri, by=operator)
     ledger.set_operator(owner, operator, approved=False)
 
 
@@ -96,7 +100,7 @@ def approval(acts: Acts) -> None:
     """An approved account edits and moves the agent; the transfer ends the approval silently."""
     ledger, cast = acts.ledger, acts.cast
     owner, approved = cast.account("seller"), cast.account("marketplace")
-    agent_id = ledger.register(owner, b"https://for-sale.example/agent.json")
+    agent_id = ledger.register(owner, acts.hosted("for-sale.example"))
     ledger.approve(agent_id, approved)
     ledger.set_metadata(agent_id, b"listed", b"1", by=approved)
     ledger.transfer(agent_id, cast.account("buyer"), by=approved)
@@ -107,7 +111,7 @@ def approval(acts: Acts) -> None:
 def self_transfer(acts: Acts) -> None:
     """It clears the wallet all the same."""
     owner = acts.cast.account("narcissus")
-    agent_id = acts.ledger.register(owner, b"https://mirror.example/agent.json")
+    agent_id = acts.ledger.register(owner, acts.hosted("mirror.example"))
     acts.ledger.transfer(agent_id, owner)
 
 
@@ -117,7 +121,7 @@ def safe_transfers(acts: Acts) -> None:
     first = ledger.register(cast.account("depositor"))
     second = ledger.register(cast.account("depositor"))
     ledger.transfer_safely(first, cast.smart_wallet)
-    ledger.transfer_safely(second, cast.smart_wallet, note=content.NOT_UTF8)
+    ledger.transfer_safely(second, cast.smart_wallet, note=NOT_UTF8)
     ledger.transfer_safely(first, cast.account("depositor"))
 
 
@@ -126,13 +130,15 @@ def reentrant_registrations(acts: Acts) -> None:
     ledger, cast = acts.ledger, acts.cast
     sender, recipient = cast.account("trickster"), cast.account("receiver")
     for trap in (ADOPT, UNWALLET, MOVE, NEST):
-        uri = b"https://true.example/agent.json" if trap == ADOPT else b""
+        uri = acts.hosted("true.example") if trap == ADOPT else b""
         ledger.register_reentrantly(cast.registrant, sender, trap, uri, recipient)
 
 
 def every_scale(acts: Acts) -> None:
     """Decimals 0 to 18, the bounds of the value, zero and negatives."""
-    agent_id = acts.ledger.register(acts.cast.account("scaled"), b"https://scaled.example/a.json")
+    agent_id = acts.ledger.register(
+        acts.cast.account("scaled"), acts.hosted("scaled.example", "/a.json")
+    )
     client = acts.cast.account("surveyor")
     for decimals in range(19):
         acts.ledger.give_feedback(agent_id, client, Feedback(10**decimals + 1, decimals, b"scale"))
@@ -150,13 +156,13 @@ def wrapping_summary(acts: Acts) -> None:
 
 def every_tag(acts: Acts) -> None:
     """One agent, three clients, every odd tag in both places."""
-    agent_id = acts.ledger.register(acts.cast.account("tagged"), content.NOT_UTF8)
+    agent_id = acts.ledger.register(acts.cast.account("tagged"), NOT_UTF8)
     for number, tag in enumerate(content.ODD_TAGS):
         client = acts.cast.account("tagger", number % 3)
         acts.ledger.give_feedback(
             agent_id,
             client,
-            Feedback(80 + number, 0, tag, content.ODD_TAGS[-number], content.NOT_UTF8, b"\x00"),
+            Feedback(80 + number, 0, tag, content.ODD_TAGS[-number], NOT_UTF8, b"\x00"),
         )
 
 
@@ -176,21 +182,22 @@ def responses(acts: Acts) -> None:
     """One feedback, answered by owner, client and strangers, more than once, also when revoked."""
     ledger, cast = acts.ledger, acts.cast
     owner, client = cast.account("answerer"), cast.account("critic")
-    agent_id = ledger.register(owner, b"https://answers.example/agent.json")
+    agent_id = ledger.register(owner, acts.hosted("answers.example"))
     key = ledger.give_feedback(agent_id, client, Feedback(-5, 0, b"helpful"))
     if key is None:
         return
+    acts.files.put("answers.example", "/1", b"We looked into it. The fault was ours.")
     for responder in (owner, client, acts.stranger(), owner):
         ledger.respond(key, responder, b"https://answers.example/1")
     ledger.revoke(key)
-    ledger.respond(key, owner, content.NOT_UTF8)
+    ledger.respond(key, owner, NOT_UTF8)
 
 
 def rated_by_kin(acts: Acts) -> None:
     """Allowed: an agent's wallet rates it, so does a contract, and its owner after the sale."""
     ledger, cast = acts.ledger, acts.cast
     seller, wallet = cast.account("vendor"), cast.signer(104)
-    agent_id = ledger.register(seller, b"https://kin.example/agent.json")
+    agent_id = ledger.register(seller, acts.hosted("kin.example"))
     ledger.prove_wallet(agent_id, wallet)
     ledger.give_feedback(agent_id, wallet.address, Feedback(100, 0, b"starred"))
     ledger.give_feedback(agent_id, cast.smart_wallet, Feedback(100, 0, b"starred"))
@@ -202,14 +209,14 @@ def validations(acts: Acts) -> None:
     """Pending, failed, passed, lowered, softly then hard; by strangers, by the owner, elsewhere."""
     ledger, cast = acts.ledger, acts.cast
     owner, validator = cast.account("validated"), cast.account("validator", 0)
-    agent_id = ledger.register(owner, b"https://validated.example/agent.json")
+    agent_id = ledger.register(owner, acts.hosted("validated.example"))
     pending, failed, passed, lowered = (
         acts.request(agent_id, VALIDATION, cast.account("auditor", number), b"ipfs://request")
         for number in range(4)
     )
     assert pending.agent_id == agent_id
     ledger.validate(failed, 0, tag=b"hard")
-    ledger.validate(passed, 100, uri=content.NOT_UTF8, tag=b"tee\x00attestation")
+    ledger.validate(passed, 100, uri=NOT_UTF8, tag=b"tee\x00attestation")
     ledger.validate(lowered, 100, tag=b"soft")
     ledger.validate(lowered, 33, tag=b"hard")
     ledger.validate(acts.request(agent_id, VALIDATION, owner, b""), 100, tag=b"self")

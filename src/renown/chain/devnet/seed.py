@@ -13,6 +13,7 @@ from eth_hash.auto import keccak
 from renown.chain.devnet import calls
 from renown.chain.devnet.addresses import CHAIN_ID, IDENTITY
 from renown.chain.devnet.blocks import Miner, mining
+from renown.chain.devnet.files import Files
 from renown.chain.devnet.ledger import Block, Step, Transaction, WalletProof
 from renown.chain.devnet.place import place_registries
 from renown.chain.devnet.world import DEFAULT_AGENTS, plan_world
@@ -52,6 +53,7 @@ async def seed_world(
     agents: int = DEFAULT_AGENTS,
     block_seconds: int = 1,
     progress: Progress | None = None,
+    files: Files | None = None,
 ) -> WorldSummary:
     """Place the registries if need be and make the world of `seed`, behind any agents there are.
 
@@ -60,6 +62,7 @@ async def seed_world(
     Args:
         block_seconds: between one block's time and the next's; the clock of the chain goes on from
             the last, so leave room for it between genesis and now.
+        files: where what the world's URIs name is put, for an origin to serve.
 
     Raises:
         NodeInconsistent: a transaction failed.
@@ -68,7 +71,7 @@ async def seed_world(
     started = time.monotonic()
     await place_registries(rpc)
     first_agent_id = await next_agent_id(rpc)
-    steps = plan_world(seed, agents=agents, first_agent_id=first_agent_id)
+    steps = plan_world(seed, agents=agents, first_agent_id=first_agent_id, files=files)
     async with mining(rpc) as miner:
         first_block = miner.head_number + 1
         await carry_out(miner, steps, block_seconds=block_seconds, progress=progress)

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from random import Random
 
-from renown.chain.devnet import scenes
+from renown.chain.devnet import file_scenes, scenes
 from renown.chain.devnet.acts import Acts
 from renown.chain.devnet.cast import Cast
-from renown.chain.devnet.content import URI_FORMS
+from renown.chain.devnet.files import Files
 from renown.chain.devnet.ledger import Ledger, Step
+from renown.chain.devnet.uri_forms import URI_FORMS
 
 DEFAULT_AGENTS = 60
+SCENE_AGENTS = 40
 ROUNDS = 48
 """Blocks of everyday life; the scenes are spread over them."""
+
+_SCENES = (*scenes.SCENES, *file_scenes.SCENES)
 
 
 def plan_world(
@@ -25,6 +29,7 @@ def plan_world(
     agents: int = DEFAULT_AGENTS,
     feedback_per_agent: float = 7.0,
     first_agent_id: int = 0,
+    files: Files | None = None,
 ) -> tuple[Step, ...]:
     """The steps that make the world of `seed`, in order, ending with a Block.
 
@@ -33,17 +38,18 @@ def plan_world(
 
     Args:
         agents: how many are registered in everyday life, the first of them once in every form of
-            `content.URI_FORMS`; the scenes and the opening add 24 of their own.
+            `URI_FORMS`; the scenes and the opening add SCENE_AGENTS of their own.
         feedback_per_agent: how much everyday feedback there is for each of them.
+        files: where what the URIs name is put, for an origin to serve.
     """
     rng = Random(f"renown devnet {seed} {first_agent_id}")
     cast, ledger = Cast(seed, first_agent_id), Ledger(first_agent_id=first_agent_id)
-    acts = Acts(rng, cast, ledger, forms=tuple(URI_FORMS.values()))
+    acts = Acts(rng, cast, ledger, files=files, forms=tuple(URI_FORMS.values()))
     everyday = _Rounds(agents, round(agents * feedback_per_agent))
 
     scenes.opening(acts)
     ledger.end_block()
-    waiting = list(scenes.SCENES)
+    waiting = list(_SCENES)
     rng.shuffle(waiting)
     for number in range(ROUNDS):
         for _ in range(everyday.registrations(number)):
@@ -52,7 +58,7 @@ def plan_world(
             acts.give_feedback()
         for act in rng.choices(acts.others, k=rng.randint(2, 6)):
             act()
-        while number > 1 and len(waiting) > len(scenes.SCENES) * (ROUNDS - number - 1) // ROUNDS:
+        while number > 1 and len(waiting) > len(_SCENES) * (ROUNDS - number - 1) // ROUNDS:
             first = ledger.next_agent_id
             waiting.pop()(acts)
             acts.reserved.update(range(first, ledger.next_agent_id))
