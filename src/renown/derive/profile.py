@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from renown.spec.documents.model import Finding
+from renown.spec.words import Texts
 
 State = Literal[
     "none",  # no URI, or an empty one
@@ -19,16 +20,6 @@ State = Literal[
     "tolerant",  # a registration, read with allowances
     "strict",  # a registration as the standard writes it
 ]
-
-
-class Texts(msgspec.Struct, frozen=True):
-    """What full text search looks at, by weight, prepared by `spec.words`."""
-
-    name: str = ""
-    offers: str = ""
-    """Services, skills, tools."""
-    tags: str = ""
-    description: str = ""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

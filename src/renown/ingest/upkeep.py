@@ -24,7 +24,11 @@ COVERAGE_SECONDS = 3_600.0
 RETRY_SECONDS = 60.0
 OUTBOX_DAYS = 30
 
+TERMS_EVERY = 10
+"""Rounds between two counts of terms, which reads every agent's row."""
+
 REFRESH: LiteralString = "REFRESH MATERIALIZED VIEW CONCURRENTLY network"
+REFRESH_TERMS: LiteralString = "REFRESH MATERIALIZED VIEW CONCURRENTLY term_count"
 TRIM_OUTBOX: LiteralString = """
 DELETE FROM outbox o
  WHERE written_at < now() - make_interval(days => $1)
@@ -34,15 +38,24 @@ CAUGHT_UP: LiteralString = "SELECT phase = 'follow' FROM checkpoint WHERE chain_
 
 
 async def refresh_for_ever(
-    connect: Callable[[], Awaitable[Conn]], *, period_seconds: float = REFRESH_SECONDS
+    connect: Callable[[], Awaitable[Conn]],
+    *,
+    period_seconds: float = REFRESH_SECONDS,
+    terms_every: int = TERMS_EVERY,
 ) -> None:
-    """Keep the network's counts fresh and the outbox within its days, until cancelled."""
-    while True:
+    """Keep the network's counts fresh and the outbox within its days, until cancelled.
+
+    Args:
+        terms_every: rounds between two counts of the terms that agents are found by.
+    """
+    for round_number in itertools.count():
         try:
             conn = await connect()
             try:
                 with naming_failures():
                     await conn.execute(REFRESH)
+                    if round_number % terms_every == 0:
+                        await conn.execute(REFRESH_TERMS)
                     await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
             finally:
                 conn.terminate()

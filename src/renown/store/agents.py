@@ -48,34 +48,61 @@ class CountsRow(msgspec.Struct, frozen=True, gc=False):
     validation_responded_count: int = 0
 
 
+class ProfileRow(msgspec.Struct, frozen=True, gc=False):
+    """What an agent's file says, in brief. `name` and `description` are cut to 401 characters;
+    `image` is None if longer than 2,000; `terms` as `derive.terms` makes them."""
+
+    state: str
+    name: str | None
+    description: str | None
+    image: str | None
+    x402: bool | None
+    active: bool | None
+    alive: bool | None
+    domains: list[str]
+    terms: list[str]
+    quality: int
+    leads: bool
+    revision: int
+
+
 AGENT_COLUMNS = len(AgentRow.__struct_fields__)
 COUNTS_COLUMNS = len(CountsRow.__struct_fields__)
+PROFILE_COLUMNS = len(ProfileRow.__struct_fields__)
 
-_AGENT: LiteralString = """a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
+AGENT: LiteralString = """a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
        substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state,
        a.approved, a.created_block, a.created_log_index, a.created_tx, a.created_at,
        a.transfer_count"""
-_COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
+COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
        s.validation_count, s.validation_responded_count"""
+PROFILE: LiteralString = """pr.state, left(pr.name, 401), left(pr.description, 401),
+       CASE WHEN length(pr.image) <= 2000 THEN pr.image END AS image, pr.x402, pr.active, pr.alive,
+       pr.domains, pr.terms, pr.quality, pr.leads, pr.revision"""
+_JOIN_PROFILE: LiteralString = """LEFT JOIN agent_profile pr
+    ON pr.chain_id = a.chain_id AND pr.agent_id = a.agent_id"""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """An agent as it is now. `version` rises with every change of what is said of it."""
+    """An agent as it is now. `version` rises with every change of what is said of it on chain, as
+    its profile's revision does off chain; `profile` is None before its URI was looked at."""
 
     head: Head
     agent: AgentRow | None
     counts: CountsRow
+    profile: ProfileRow | None
     version: int
 
 
 ONE: LiteralString = f"""
-SELECT {HEAD}, {_AGENT}, {_COUNTS}, s.version
+SELECT {HEAD}, {AGENT}, {COUNTS}, {PROFILE}, s.version
   FROM chain c
   JOIN checkpoint k USING (chain_id)
   LEFT JOIN agent a
     ON a.chain_id = c.chain_id
    AND a.agent_id = coalesce($3::bigint, (SELECT agent_id FROM agent WHERE uuid = $4::uuid))
   LEFT JOIN agent_stats s ON s.chain_id = c.chain_id AND s.agent_id = a.agent_id
+  {_JOIN_PROFILE}
  WHERE c.chain_id = coalesce($2::bigint, (SELECT chain_id FROM agent WHERE uuid = $4::uuid))
 """
 
@@ -85,8 +112,11 @@ async def one(conn: Conn, key: KeyArgs, *, uri_cut_bytes: int = UNCUT) -> Found 
     row = await conn.fetchrow(ONE, uri_cut_bytes, key.chain_id, key.agent_id, key.uuid)
     if row is None:
         return None
-    agent, counts = _agent_and_counts(row, HEAD_COLUMNS)
-    return Found(Head(*row[:HEAD_COLUMNS]), agent, counts, row[-1] or 0)
+    listed = listed_row(row, HEAD_COLUMNS)
+    head = Head(*row[:HEAD_COLUMNS])
+    if listed is None:
+        return Found(head, None, CountsRow(), None, 0)
+    return Found(head, *listed, row[-1] or 0)
 
 
 # Pages ---------------------------------------------------------------------------------------
@@ -104,11 +134,15 @@ class After(msgspec.Struct, frozen=True, gc=False):
 FROM_NEWEST = After()
 
 
+Listed = tuple[AgentRow, CountsRow, ProfileRow | None]
+"""An agent, what was said of it, and what it says of itself."""
+
+
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """Agents with their counts, and the heads of the chains that were looked at."""
+    """Agents, and the heads of the chains that were looked at."""
 
     heads: list[Head]
-    rows: list[tuple[AgentRow, CountsRow]]
+    rows: list[Listed]
 
 
 # The heads stand beside the page: a full join on false puts nulls where the other side is.
@@ -121,10 +155,11 @@ SELECT h.*, p.*
 
 NEWEST: LiteralString = f"""
 WITH page AS (
-SELECT {_AGENT}, {_COUNTS}
+SELECT {AGENT}, {COUNTS}, {PROFILE}
   FROM agent a
   JOIN chain c USING (chain_id)
   LEFT JOIN agent_stats s USING (chain_id, agent_id)
+  {_JOIN_PROFILE}
  WHERE ($2::bigint IS NULL OR a.chain_id = $2)
    AND (a.created_at, a.chain_id, a.agent_id) < ($3::timestamptz, $4::bigint, $5::bigint)
    AND a.created_at <= $6::timestamptz
@@ -162,10 +197,11 @@ async def newest(
 # Ids of a registry rise with time, so the primary key gives the order.
 OF_CHAIN: LiteralString = f"""
 WITH page AS (
-SELECT {_AGENT}, {_COUNTS}
+SELECT {AGENT}, {COUNTS}, {PROFILE}
   FROM agent a
   JOIN chain c USING (chain_id)
   LEFT JOIN agent_stats s USING (chain_id, agent_id)
+  {_JOIN_PROFILE}
  WHERE a.chain_id = $2::bigint AND a.agent_id < $3::bigint
  ORDER BY a.agent_id DESC
  LIMIT $4
@@ -184,10 +220,11 @@ async def of_chain(
 
 OF_OWNER: LiteralString = f"""
 WITH page AS (
-SELECT {_AGENT}, {_COUNTS}
+SELECT {AGENT}, {COUNTS}, {PROFILE}
   FROM agent a
   JOIN chain c USING (chain_id)
   LEFT JOIN agent_stats s USING (chain_id, agent_id)
+  {_JOIN_PROFILE}
  WHERE a.owner = $3 AND (a.chain_id, a.agent_id) < ($4::bigint, $5::bigint)
    AND a.chain_id >= coalesce($2, 0)
  ORDER BY a.chain_id DESC, a.agent_id DESC
@@ -215,10 +252,50 @@ async def of_owner(
     return _page(rows)
 
 
+# $2 is of the heads: null, all chains. $3 places, $4 chains, $5 agents, $6 registries, $7 UUIDs.
+BATCH: LiteralString = f"""
+WITH wanted AS (
+SELECT n, registry, coalesce(w.chain_id, u.chain_id) AS chain_id,
+       coalesce(w.agent_id, u.agent_id) AS agent_id
+  FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bytea[], $7::uuid[])
+       AS w (n, chain_id, agent_id, registry, uuid)
+  LEFT JOIN agent u ON u.uuid = w.uuid
+), page AS (
+SELECT {AGENT}, {COUNTS}, {PROFILE}, w.n
+  FROM wanted w
+  JOIN agent a USING (chain_id, agent_id)
+  JOIN chain c USING (chain_id)
+  LEFT JOIN agent_stats s USING (chain_id, agent_id)
+  {_JOIN_PROFILE}
+ WHERE w.registry IS NULL OR w.registry = c.identity
+)
+{_BESIDE_HEADS}
+ ORDER BY h.chain_id, p.n
+"""
+
+
+async def batch(
+    conn: Conn, keys: Sequence[tuple[int, KeyArgs, bytes | None]], *, uri_cut_bytes: int
+) -> tuple[list[Head], dict[int, Listed]]:
+    """Many agents, by the numbers that their keys are given with; those not found are left out.
+
+    Beside a key stands the registry that it names, if it names one.
+    """
+    columns = [
+        *([n for n, _, _ in keys], [k.chain_id for _, k, _ in keys]),
+        *([k.agent_id for _, k, _ in keys], [registry for _, _, registry in keys]),
+        [k.uuid for _, k, _ in keys],
+    ]
+    rows = await conn.fetch(BATCH, uri_cut_bytes, None, *columns)
+    heads = [Head(*r[:HEAD_COLUMNS]) for r in rows if r[0] is not None]
+    found = ((row[-1], listed_row(row, HEAD_COLUMNS)) for row in rows)
+    return heads, {n: listed for n, listed in found if listed is not None}
+
+
 # An interval that opens and closes within one block is the owner's at no block's end.
 OWNED_AT: LiteralString = f"""
 WITH page AS (
-SELECT {_AGENT}, {_COUNTS}
+SELECT {AGENT}, {COUNTS}
   FROM agent_ownership o
   JOIN unnest($6::bigint[], $7::bigint[]) AS m (chain_id, upto_block) ON m.chain_id = o.chain_id
   JOIN agent a ON a.chain_id = o.chain_id AND a.agent_id = o.agent_id
@@ -260,21 +337,23 @@ async def owned_at(
 
 def _page(records: Sequence[Record]) -> Page:
     heads = [Head(*r[:HEAD_COLUMNS]) for r in records if r[0] is not None]
-    rows: list[tuple[AgentRow, CountsRow]] = []
-    for record in records:
-        agent, counts = _agent_and_counts(record, HEAD_COLUMNS)
-        if agent is not None:
-            rows.append((agent, counts))
-    return Page(heads, rows)
+    rows = [listed_row(record, HEAD_COLUMNS) for record in records]
+    return Page(heads, [row for row in rows if row is not None])
 
 
-def _agent_and_counts(record: Record, start: int) -> tuple[AgentRow | None, CountsRow]:
+def listed_row(record: Record, start: int) -> Listed | None:
+    """An agent out of the columns AGENT, COUNTS and, where the statement has them, PROFILE."""
     values: Sequence[Any] = record[start:]
     if values[2] is None:
-        return None, CountsRow()
+        return None
     agent = AgentRow(*values[:AGENT_COLUMNS])
     counts = values[AGENT_COLUMNS : AGENT_COLUMNS + COUNTS_COLUMNS]
-    return agent, CountsRow(*counts) if counts[0] is not None else CountsRow()
+    said = values[AGENT_COLUMNS + COUNTS_COLUMNS :][:PROFILE_COLUMNS]
+    return (
+        agent,
+        CountsRow(*counts) if counts[0] is not None else CountsRow(),
+        ProfileRow(*said) if len(said) == PROFILE_COLUMNS and said[0] is not None else None,
+    )
 
 
 def _place(after: After) -> tuple[int, int]:

@@ -11,6 +11,15 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
  WHERE c.relname ~ ('_c' || $1::bigint || '_p[0-9]+$') AND c.relkind = 'r'
 """
 ROWS: tuple[LiteralString, ...] = (
+    """UPDATE agent_name n SET agent_count = n.agent_count - p.agent_count
+         FROM (SELECT name_key, count(*) AS agent_count FROM agent_profile
+                WHERE chain_id = $1 AND name_key IS NOT NULL GROUP BY name_key) p
+        WHERE n.name_key = p.name_key""",
+    "DELETE FROM agent_profile WHERE chain_id = $1",
+    "DELETE FROM profile_due WHERE chain_id = $1",
+    "DELETE FROM agent_domain WHERE chain_id = $1",
+    "DELETE FROM agent_endpoint WHERE chain_id = $1",
+    "DELETE FROM attachment WHERE chain_id = $1",
     "DELETE FROM quarantine WHERE chain_id = $1",
     "DELETE FROM unattached WHERE chain_id = $1",
     "DELETE FROM validation WHERE chain_id = $1",

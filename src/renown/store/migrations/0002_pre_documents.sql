@@ -163,13 +163,27 @@ CREATE TABLE agent_profile (
 ) WITH (fillfactor = 80);
 CREATE SEQUENCE profile_revision;
 CREATE INDEX agent_profile_words ON agent_profile USING gin (words);
+-- The same for the best: a search looks for its candidates there first (store.search_plan). The sum
+-- keeps the index by quality out of their conditions.
+CREATE INDEX agent_profile_words_64 ON agent_profile USING gin (words) WHERE quality + 0 >= 64;
+CREATE INDEX agent_profile_words_88 ON agent_profile USING gin (words) WHERE quality + 0 >= 88;
+CREATE INDEX agent_profile_words_104 ON agent_profile USING gin (words) WHERE quality + 0 >= 104;
+CREATE INDEX agent_profile_words_120 ON agent_profile USING gin (words) WHERE quality + 0 >= 120;
+CREATE INDEX agent_profile_words_144 ON agent_profile USING gin (words) WHERE quality + 0 >= 144;
+CREATE INDEX agent_profile_words_176 ON agent_profile USING gin (words) WHERE quality + 0 >= 176;
+CREATE INDEX agent_profile_words_200 ON agent_profile USING gin (words) WHERE quality + 0 >= 200;
 CREATE INDEX agent_profile_by_quality ON agent_profile (quality DESC, chain_id DESC, agent_id DESC);
 CREATE INDEX agent_profile_by_age ON agent_profile (created_at DESC, chain_id DESC, agent_id DESC);
 CREATE INDEX agent_profile_by_activity ON agent_profile (active_at DESC, chain_id DESC, agent_id DESC);
 CREATE INDEX agent_profile_by_feedback ON agent_profile (feedback_count DESC, chain_id DESC, agent_id DESC);
 CREATE INDEX agent_profile_by_uri ON agent_profile (uri_id) WHERE uri_id IS NOT NULL;
 CREATE INDEX agent_profile_by_template ON agent_profile (template, created_at, chain_id, agent_id) WHERE template IS NOT NULL;
+CREATE INDEX agent_profile_leading ON agent_profile (template) WHERE leads AND template IS NOT NULL;
+CREATE INDEX agent_profile_by_document ON agent_profile (document_id, created_at, chain_id, agent_id) WHERE document_id IS NOT NULL;
 CREATE INDEX agent_profile_by_skeleton ON agent_profile (skeleton) WHERE skeleton IS NOT NULL;
+-- Names worth guarding: of agents with a verified domain or ten distinct clients.
+CREATE INDEX agent_profile_guarded ON agent_profile (skeleton, created_at, chain_id, agent_id)
+    WHERE skeleton IS NOT NULL AND (domains <> '{}' OR client_count >= 10);
 
 -- Agents whose row has to be made anew, because something it is made of changed.
 CREATE TABLE profile_due (
@@ -258,5 +272,6 @@ CREATE TABLE endpoint_day (
 CREATE MATERIALIZED VIEW term_count AS
 SELECT p.chain_id, t.term, count(*) AS agent_count, now() AS counted_at
   FROM agent_profile p CROSS JOIN LATERAL unnest(p.terms) AS t (term)
+ WHERE split_part(t.term, '=', 1) NOT IN ('owner', 'wallet')  -- as many as agents
  GROUP BY p.chain_id, t.term;
 CREATE UNIQUE INDEX term_count_by_term ON term_count (term, chain_id);

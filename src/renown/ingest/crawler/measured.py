@@ -1,0 +1,25 @@
+"""What the crawler tells the metrics. Outcomes come from a fixed list, chains are those held."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from renown.obs import metrics
+
+
+def trailed(chain: str, lag_blocks: int) -> None:
+    """A chain's facts were read up to so many blocks behind the index."""
+    metrics.TRAIL_LAG.labels(chain).set(max(0, lag_blocks))
+
+
+def attempted(outcomes: list[str], new_documents: int) -> None:
+    """Attempts were settled."""
+    for outcome in outcomes:
+        metrics.CRAWL_ATTEMPTS.labels(outcome).inc()
+    metrics.DOCUMENTS_STORED.inc(new_documents)
+
+
+def waiting(due: int, oldest: datetime | None, now: datetime) -> None:
+    """The backlog was counted."""
+    metrics.CRAWL_BACKLOG.set(due)
+    metrics.CRAWL_OLDEST.set((now - oldest).total_seconds() if oldest is not None else 0)

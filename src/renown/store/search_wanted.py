@@ -1,0 +1,142 @@
+"""What a search is for, and the conditions that makes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, LiteralString
+
+import msgspec
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be true of an agent.
+
+    Attributes:
+        text: in the syntax of `websearch_to_tsquery`, as `spec.words.query_text` makes it.
+        terms: conditions on terms as a text of type tsquery, as `derive.filters` makes it.
+        leads: only the first of each template's agents, and those without a template.
+        feedback_least, feedback_most: bounds of its live feedback, both included.
+        registered_from, registered_before, active_from, active_before: the first of two included.
+        tag1, tag2: of feedback that it has, live; None for any.
+        average_least, average_most: bounds of the mean of that feedback, times 10^18.
+        skeletons, name_keys: any of these names; both or neither.
+    """
+
+    text: str = ""
+    terms: str = ""
+    leads: bool = False
+    feedback_least: int | None = None
+    feedback_most: int | None = None
+    registered_from: datetime | None = None
+    registered_before: datetime | None = None
+    active_from: datetime | None = None
+    active_before: datetime | None = None
+    tag1: bytes | None = None
+    tag2: bytes | None = None
+    average_least: int | None = None
+    average_most: int | None = None
+    skeletons: tuple[str, ...] = ()
+    name_keys: tuple[str, ...] = ()
+
+    @property
+    def only_terms(self) -> bool:
+        """Whether nothing but terms restricts it."""
+        return msgspec.structs.replace(self, terms="") == Wanted()
+
+
+class Sql:
+    """A statement about `wanted`, put together; its parameters stand in a common table `q`.
+
+    Statements refer to them there, so that PostgreSQL plans the same whatever their values and
+    keeps the plan: planning one of these takes longer than running it. In `q` the text of the
+    query is parsed once, too, not once for every row.
+
+    Args:
+        first: parameters that come before all others, which the statement refers to by number.
+    """
+
+    def __init__(self, wanted: Wanted, *first: Any) -> None:
+        self.args: list[Any] = list(first)
+        self._columns: list[LiteralString] = []
+        self.asked = bool(wanted.text or wanted.terms)
+        """Whether `MATCH` can be asked of it."""
+        self._query: LiteralString = f"""
+       SELECT said, said && {self._parameter(wanted.terms)}::text::tsquery AS query
+         FROM (SELECT websearch_to_tsquery('renown', {self._parameter(wanted.text)}) AS said) s"""
+
+    def add(self, value: Any, type_: LiteralString) -> LiteralString:
+        """One more parameter; returns what stands for it in the statement."""
+        number = self._parameter(value)
+        name: LiteralString = f"p{number[1:]}"
+        self._columns.append(f"{number}::{type_} AS {name}")
+        return f"(SELECT {name} FROM q)::{type_}"
+
+    @property
+    def q(self) -> LiteralString:
+        """The common table. To be asked for last."""
+        columns: LiteralString = "".join(f", {column}" for column in self._columns)
+        return f"q AS MATERIALIZED (SELECT s.*{columns} FROM ({self._query}) s)"
+
+    def constant(self, value: Any, type_: LiteralString) -> LiteralString:
+        """One more parameter, for where no table may be asked."""
+        return f"{self._parameter(value)}::{type_}"
+
+    def _parameter(self, value: Any) -> LiteralString:
+        self.args.append(value)
+        return f"${_NUMBERS[len(self.args)]}"
+
+
+MATCH: LiteralString = "p.words @@ (SELECT query FROM q)"
+
+# Only these stand for numbers, so that a statement is made of constants of ours alone.
+_NUMBERS: tuple[LiteralString, ...] = (
+    *("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"),
+    *("16", "17", "18", "19", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "30"),
+    *("31", "32", "33", "34", "35", "36", "37", "38", "39", "40"),
+)
+
+
+def conditions(wanted: Wanted, sql: Sql) -> LiteralString:
+    """All of `wanted` but the query, each with AND before it; "" for nothing."""
+    found: LiteralString = ""
+    if wanted.text:
+        # A text of nothing but stop words is no condition for @@, yet must not find everybody.
+        found += " AND numnode((SELECT said FROM q)) > 0"
+    if wanted.leads:
+        found += " AND p.leads"
+    bounds: tuple[tuple[Any, LiteralString, LiteralString], ...] = (
+        (wanted.feedback_least, "p.feedback_count >=", "bigint"),
+        (wanted.feedback_most, "p.feedback_count <=", "bigint"),
+        (wanted.registered_from, "p.created_at >=", "timestamptz"),
+        (wanted.registered_before, "p.created_at <", "timestamptz"),
+        (wanted.active_from, "p.active_at >=", "timestamptz"),
+        (wanted.active_before, "p.active_at <", "timestamptz"),
+    )
+    for value, comparison, type_ in bounds:
+        if value is not None:
+            found += f" AND {comparison} {sql.add(value, type_)}"
+    if wanted.skeletons:
+        found += f" AND p.skeleton = any({sql.add(list(wanted.skeletons), 'text[]')})"
+        found += f" AND p.name_key = any({sql.add(list(wanted.name_keys), 'text[]')})"
+    return found + _tagged(wanted, sql)
+
+
+def _tagged(wanted: Wanted, sql: Sql) -> LiteralString:
+    if (wanted.tag1, wanted.tag2, wanted.average_least, wanted.average_most) == (None,) * 4:
+        return ""
+    where: LiteralString = ""
+    having: LiteralString = ""
+    if wanted.tag1 is not None:
+        where += f" AND t.tag1 = {sql.add(wanted.tag1, 'bytea')}"
+    if wanted.tag2 is not None:
+        where += f" AND t.tag2 = {sql.add(wanted.tag2, 'bytea')}"
+    if wanted.average_least is not None:
+        least = sql.add(wanted.average_least, "numeric")
+        having += f" AND sum(t.live_sum) >= {least} * sum(t.live_count)"
+    if wanted.average_most is not None:
+        most = sql.add(wanted.average_most, "numeric")
+        having += f" AND sum(t.live_sum) <= {most} * sum(t.live_count)"
+    return f""" AND EXISTS (
+           SELECT FROM agent_tag_stats t
+            WHERE t.chain_id = p.chain_id AND t.agent_id = p.agent_id AND t.live_count > 0{where}
+           HAVING count(*) > 0{having})"""
