@@ -7,10 +7,12 @@ RenownError                     500
 │   ├── BadCursor
 │   ├── BadParameter
 │   ├── BlockBeyondHead               `at` names a block or time we have not reached
-│   └── PastNotServed                 this answer exists for the present only
+│   ├── PastNotServed                 this answer exists for the present only
+│   └── RangeNotSatisfiable     416   bytes of a file that it does not have
 ├── NotFound                    404
 │   ├── AgentNotFound
 │   ├── ChainNotFound
+│   ├── ExportNotFound
 │   └── RouteNotFound
 ├── MethodNotAllowed            405
 ├── UndecodableLog              500   the log goes to quarantine; indexing continues
@@ -29,6 +31,8 @@ RenownError                     500
 ├── LeaseLost                   409   another process writes this chain
 ├── ReorgTooDeep                409   deeper than the chain's policy; an operator must decide
 ├── CoverageGap                 409   the index provably lacks something
+├── ExportConflict              409   the folder holds another export, or the chain changed under it
+├── OutputFailed                500   a file of ours cannot be written
 └── SetupError                  500   the installation is not as it must be
     ├── BadSettings
     ├── DataDirectoryInUse
@@ -114,6 +118,12 @@ class PastNotServed(BadRequest):
     slug = "past-not-served"
 
 
+class RangeNotSatisfiable(BadRequest):
+    """The file has no such bytes."""
+
+    slug, status = "range-not-satisfiable", 416
+
+
 class NotFound(RenownError):
     """No such resource."""
 
@@ -130,6 +140,12 @@ class ChainNotFound(NotFound):
     """No such chain in this index."""
 
     slug = "chain-not-found"
+
+
+class ExportNotFound(NotFound):
+    """No such export, or no such file of it."""
+
+    slug = "export-not-found"
 
 
 class RouteNotFound(NotFound):
@@ -238,6 +254,18 @@ class CoverageGap(RenownError):
     """The index provably lacks something."""
 
     slug, status, exit_code = "coverage-gap", 409, EX_DATAERR
+
+
+class ExportConflict(RenownError):
+    """This folder cannot take that export."""
+
+    slug, status, exit_code = "export-conflict", 409, EX_DATAERR
+
+
+class OutputFailed(RenownError):
+    """A file could not be written."""
+
+    slug, exit_code, retryable = "output-failed", EX_TEMPFAIL, True
 
 
 class SetupError(RenownError):

@@ -14,9 +14,17 @@ from renown.api import openapi, problems, web
 from renown.api.deps import Desk
 from renown.api.measured import Measured
 from renown.api.pages import Cursors
-from renown.api.routes import agents, chains, feedback, operations
+from renown.api.routes import (
+    agents,
+    chains,
+    documents,
+    exports,
+    feedback,
+    operations,
+    search,
+)
 from renown.api.routing import add_routes
-from renown.api.web import pages
+from renown.api.web import found, pages, searching
 from renown.api.wire import Wire
 from renown.errors import BadSettings
 from renown.settings import Settings, load_settings
@@ -40,7 +48,7 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
     chosen = settings or load_settings()
     if pool is None and chosen.database_url is None:
         raise BadSettings("DATABASE_URL is needed to serve the API on its own")
-    desk = Desk(pool, Cursors(chosen.cursor_key()))
+    desk = Desk(pool, Cursors(chosen.cursor_key()), chosen.exports_folder)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -64,7 +72,8 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
         redirect_slashes=False,
     )
     app.state.desk = desk
-    for routes in (agents, feedback, chains, operations, pages):
+    data = (agents, search, documents, feedback, chains, exports, operations)
+    for routes in (*data, pages, searching, found):
         add_routes(app, routes.router)
     static = Path(web.__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")

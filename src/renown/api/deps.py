@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from renown.api.pages import Cursors
 from renown.api.replies import reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
 from renown.store.pool import Conn, Pool
+from renown.store.search_plan import Plans
 from renown.types import MAX_BIGINT, Address, parse_address
 
 B = TypeVar("B", bound=Struct)
@@ -66,11 +68,14 @@ class Desk:
 
     Args:
         pool: may be set later, when the app opens its own.
+        exports: folder of bulk files, which need not exist.
     """
 
-    def __init__(self, pool: Pool | None, cursors: Cursors) -> None:
+    def __init__(self, pool: Pool | None, cursors: Cursors, exports: FilePath) -> None:
         self.pool = pool
         self.cursors = cursors
+        self.plans = Plans()
+        self.exports = exports
         self._chain_ids: dict[str, int] = {}
 
     def reading(self) -> AbstractAsyncContextManager[Conn]:
@@ -109,10 +114,14 @@ def position(request: Request, cursor: str | None) -> tuple[Any, ...] | None:
 
 def page_reply(request: Request, answer: Answer[B]) -> Response:
     """`reply` for a page: its `next_cursor` is made here, where the query is known."""
-    if answer.after is not None:
-        cursor = desk_of(request).cursors.write(answer.after, _scope(request))
+    if (cursor := next_cursor(request, answer.after)) is not None:
         answer.body.next_cursor = cursor  # type: ignore[attr-defined]
     return reply(request, answer)
+
+
+def next_cursor(request: Request, after: tuple[Any, ...] | None) -> str | None:
+    """The cursor of the page of this query that begins behind `after`; None for none."""
+    return None if after is None else desk_of(request).cursors.write(after, _scope(request))
 
 
 def present_only(at: str | None) -> None:

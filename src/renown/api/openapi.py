@@ -13,10 +13,16 @@ from fastapi.openapi.utils import get_openapi
 from renown import errors
 from renown.api.answers import (
     agents,
+    batch,
     chains,
+    documents,
+    endpoints,
+    exports,
     feedback,
+    findings,
     history,
     metadata,
+    registration,
     reputation,
     stream,
     validations,
@@ -33,11 +39,15 @@ checksummed; null is a state and never stands for zero. An `ETag` changes when a
 when only the head moved. Errors are problems (RFC 9457), each `type` a page that explains it."""
 
 BODIES: tuple[type[msgspec.Struct], ...] = (
-    *(agents.Agent, agents.AgentPage, metadata.MetadataPage),
+    *(agents.Agent, agents.AgentPage, batch.Batch, metadata.MetadataPage),
     *(feedback.FeedbackPage, feedback.FeedbackRecords, feedback.ResponsePage),
     *(feedback.SaidFeedbackPage, history.HistoryPage, reputation.Reputation),
     *(validations.ValidationPage, stream.OutboxPage, stream.QuarantinePage),
     *(chains.Chain, chains.Chains, chains.Status, chains.Network),
+    *(exports.Exports, exports.Export),
+    *(registration.Registration, documents.DocumentHistory, documents.ResolutionAttempts),
+    *(documents.DocumentDiff, findings.AgentFindings, findings.FindingCounts),
+    *(findings.FindingMeaning, endpoints.AgentEndpoints),
 )
 _REF = "#/components/schemas/{name}"
 _PROBLEM: dict[str, Any] = {

@@ -7,8 +7,8 @@ because its general machinery for dependencies and bodies costs a keyed read a q
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, get_args, get_origin
 
 from fastapi import APIRouter, FastAPI, params
 from fastapi.routing import APIRoute
@@ -22,15 +22,15 @@ _REQUIRED = inspect.Parameter.empty
 
 
 class StrictRoute(APIRoute):
-    """A GET whose function takes `request` and annotated path and query parameters, and returns a
-    response. Unknown and repeated query parameters are refused: a filter misspelt must not be a
-    filter ignored.
+    """A route whose function takes `request` and annotated path and query parameters, and returns
+    a response. Unknown query parameters are refused, and repeated ones unless they are lists: a
+    filter misspelt must not be a filter ignored.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = self.endpoint
         path, query = _parameters(endpoint)
-        known = {parameter.name for parameter in query}
+        known = {parameter.name: parameter.is_list for parameter in query}
 
         async def strict(request: Request) -> Response:
             values: dict[str, Any] = {"request": request}
@@ -38,12 +38,7 @@ class StrictRoute(APIRoute):
             for parameter in path:
                 values[parameter.name] = parameter.read(given[parameter.name])
             if request.scope["query_string"]:
-                asked = _once(request, known)
-                for parameter in query:
-                    text = asked.get(parameter.name)
-                    values[parameter.name] = (
-                        parameter.missing() if text is None else parameter.read(text)
-                    )
+                values.update(_read(query, known, request.query_params.multi_items()))
             else:
                 for parameter in query:
                     values[parameter.name] = parameter.missing()
@@ -58,6 +53,12 @@ def add_routes(app: FastAPI, router: APIRouter) -> None:
     app.router.routes.extend(router.routes)
 
 
+def read_query(endpoint: Callable[..., Any], texts: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The query parameters of a route's function, read as a request's would be."""
+    _, query = _parameters(endpoint)
+    return _read(query, {parameter.name: parameter.is_list for parameter in query}, texts)
+
+
 class _Parameter:
     """One parameter of a route: its name, type, bounds and default."""
 
@@ -65,8 +66,9 @@ class _Parameter:
         self.name = name
         self._default = default
         self._adapter = TypeAdapter(annotation)
+        self.is_list = any(get_origin(one) is list for one in get_args(get_args(annotation)[0]))
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str | list[str]) -> Any:
         """`text` as the parameter's type. Raises BadParameter."""
         try:
             return self._adapter.validate_python(text)
@@ -93,9 +95,23 @@ def _parameters(endpoint: Callable[..., Any]) -> tuple[list[_Parameter], list[_P
     return path, query
 
 
-def _once(request: Request, known: set[str]) -> dict[str, str]:
-    asked: dict[str, str] = {}
-    for name, text in request.query_params.multi_items():
+def _read(
+    query: Iterable[_Parameter], known: Mapping[str, bool], texts: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
+    asked = _once(known, texts)
+    return {
+        parameter.name: parameter.missing()
+        if (text := asked.get(parameter.name)) is None
+        else parameter.read(text)
+        for parameter in query
+    }
+
+
+def _once(
+    known: Mapping[str, bool], texts: Iterable[tuple[str, str]]
+) -> dict[str, str | list[str]]:
+    asked: dict[str, str | list[str]] = {}
+    for name, text in texts:
         if name not in known:
             names = sorted(known)
             raise BadParameter(
@@ -103,7 +119,11 @@ def _once(request: Request, known: set[str]) -> dict[str, str]:
                 parameter=name[:100],
                 known=names,
             )
-        if name in asked:
+        before = asked.get(name)
+        if isinstance(before, list):
+            before.append(text)
+        elif before is not None:
             raise BadParameter(f"`{name}` is given twice; give it once", parameter=name)
-        asked[name] = text
+        else:
+            asked[name] = [text] if known[name] else text
     return asked

@@ -17,17 +17,28 @@ _ALWAYS: list[tuple[bytes, bytes]] = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Renown-As-Of, Retry-After"),
+    (
+        b"access-control-expose-headers",
+        b"ETag, Renown-As-Of, Retry-After, Content-Range, Repr-Digest",
+    ),
     (b"vary", b"Accept-Encoding"),
 ]
 _PREFLIGHT: list[tuple[bytes, bytes]] = [
     *_ALWAYS,
-    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
     (b"access-control-allow-headers", b"If-None-Match, Content-Type"),
     (b"access-control-max-age", b"86400"),
-    (b"allow", b"GET, HEAD, OPTIONS"),
+    (b"allow", b"GET, HEAD, POST, OPTIONS"),
     (b"content-length", b"0"),
 ]
+
+
+_HEAD = "renown.head"
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether the client asked with HEAD: what it will not be sent need not be read."""
+    return bool(scope.get(_HEAD))
 
 
 class Wire:
@@ -57,7 +68,7 @@ class Wire:
             scope["path"] = _kept_together(raw_path)
         bare = method == "HEAD"
         if bare:
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", _HEAD: True}
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":

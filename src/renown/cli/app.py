@@ -6,7 +6,21 @@ from collections.abc import Sequence
 
 import typer
 
-from renown.cli import chains, database, devnet, proof, quarantine, read, up
+from renown.cli import (
+    chains,
+    crawl,
+    database,
+    devnet,
+    documents,
+    export,
+    lint,
+    probe,
+    proof,
+    quarantine,
+    read,
+    search,
+    up,
+)
 from renown.cli.failing import fail
 
 app = typer.Typer(
@@ -20,10 +34,16 @@ app = typer.Typer(
 up.add_to(app)
 devnet.add_to(app)
 read.add_to(app)
+search.add_to(app)
+documents.add_to(app)
+lint.add_to(app)
+crawl.add_to(app)
+probe.add_to(app)
 chains.add_to(app)
 database.add_to(app)
 proof.add_to(app)
 quarantine.add_to(app)
+export.add_to(app)
 
 
 def run(args: Sequence[str] | None = None) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from renown.chain.devnet import DevnetEvent
 
 DEFAULT_PORT = 8545
+ORIGIN_PORT = 8104
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +23,8 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "renown devnet",
             "renown devnet --seed 7 --agents 200 --quiet",
-            "CHAIN=devnet RPC_URL=http://127.0.0.1:8545 renown up",
+            "CHAIN=devnet RPC_URL=http://127.0.0.1:8545 "
+            "RENOWN_FETCH_OPEN='*.example=http://127.0.0.1:8104' renown up",
         )
     )(devnet)
 
@@ -31,6 +33,16 @@ def devnet(
     port: Annotated[
         int, typer.Option(min=1, max=65535, metavar="PORT", help="Port of its JSON-RPC.")
     ] = DEFAULT_PORT,
+    origin_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="Port of the origin, which answers for all hosts that its agents name; 8104, or a "
+            "free one if that is in use, by default.",
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -54,7 +66,9 @@ def devnet(
     """Run a development chain (anvil) with the registries at their testnet addresses.
 
     It is seeded with agents, feedback and validations, and forgotten when it stops. Prints the URL
-    of its JSON-RPC once all is there.
+    of its JSON-RPC once all is there. Their files and endpoints lie under `.example`, which nobody
+    owns; an origin beside the chain answers for all of it, and says which settings lead a crawler
+    there.
     """
 
     async def work() -> None:
@@ -63,6 +77,7 @@ def devnet(
 
         await run_devnet(
             port=port,
+            origin_port=_free_port() if origin_port is None else origin_port,
             host=host,
             seed=seed,
             agents=DEFAULT_AGENTS if agents is None else agents,
@@ -71,6 +86,17 @@ def devnet(
         )
 
     process.run(work, service=True)
+
+
+def _free_port() -> int | None:
+    from renown.cli.listening import bind
+    from renown.errors import SetupError
+
+    try:
+        bind("127.0.0.1", ORIGIN_PORT).close()
+    except SetupError:
+        return None
+    return ORIGIN_PORT
 
 
 def _announce(event: DevnetEvent) -> None:
@@ -82,4 +108,11 @@ def _announce(event: DevnetEvent) -> None:
                 f"devnet: {event.summary.agents} agents, {event.summary.transactions} transactions "
                 f"in {event.summary.seconds:.1f} s; stop with Ctrl-C"
             )
+        from renown.chain.devnet import AR_GATEWAY, IPFS_GATEWAY
+
+        say(
+            f"devnet: its files and endpoints answer at {event.origin_url}; to read them set "
+            f"RENOWN_FETCH_OPEN='{event.origin_opening}' RENOWN_IPFS_GATEWAYS={IPFS_GATEWAY} "
+            f"RENOWN_AR_GATEWAYS={AR_GATEWAY}"
+        )
         print_lines([event.url])

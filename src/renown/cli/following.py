@@ -48,7 +48,11 @@ async def follow(where: Database, jobs: Sequence[Job], *, until: int | None) -> 
         shown(views),
         beside(
             *(_warn_if_silent(job) for job in jobs),
-            upkeep.refresh_for_ever(where.connect, period_seconds=period_seconds),
+            upkeep.refresh_for_ever(
+                where.connect,
+                period_seconds=period_seconds,
+                terms_every=1 if small else upkeep.TERMS_EVERY,
+            ),
             upkeep.check_for_ever(where.connect, jobs, retry_seconds=retry_seconds),
         ),
     ):

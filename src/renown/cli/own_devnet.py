@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from renown.cli.bars import bar
 from renown.cli.beside import beside
 from renown.cli.console import say
+from renown.cli.crawling import Neighbourhood
 from renown.cli.listening import bind
 from renown.cli.runtime import Database
 from renown.errors import SetupError
@@ -25,15 +26,17 @@ PORT = 8545
 
 
 @asynccontextmanager
-async def own_devnet() -> AsyncIterator[str]:
-    """A seeded devnet that keeps moving for as long as the block runs; gives its URL.
+async def own_devnet() -> AsyncIterator[tuple[str, Neighbourhood]]:
+    """A seeded devnet that keeps moving for as long as the block runs.
+
+    Gives its URL, and what a crawler needs to find the files and endpoints of its agents.
 
     Raises:
         ExceptionGroup: of ToolMissing or SetupError: anvil is missing, or ended.
     """
-    from renown.chain.devnet import run_devnet
+    from renown.chain.devnet import AR_GATEWAY, IPFS_GATEWAY, run_devnet
 
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[DevnetEvent] = asyncio.get_running_loop().create_future()
     with ExitStack() as until_ready:
         advance = until_ready.enter_context(bar("devnet: making the world", "acts"))
 
@@ -41,13 +44,24 @@ async def own_devnet() -> AsyncIterator[str]:
             if event.kind == "seeding":
                 advance(event.done, event.total)
             elif event.kind == "ready" and not ready.done():
-                ready.set_result(event.url)
+                ready.set_result(event)
 
         async with beside(run_devnet(port=_free_port(), on_event=heard)):
-            url = await ready
+            event = await ready
             until_ready.close()
-            say(f"devnet: its JSON-RPC answers at {url}")
-            yield url
+            say(
+                f"devnet: its JSON-RPC answers at {event.url}, all hosts under .example at "
+                f"{event.origin_url}"
+            )
+            yield (
+                event.url,
+                Neighbourhood(
+                    opened=(event.origin_opening,),
+                    ipfs_gateways=(IPFS_GATEWAY,),
+                    ar_gateways=(AR_GATEWAY,),
+                    is_alone=True,
+                ),
+            )
 
 
 async def forget_the_last(where: Database) -> None:

@@ -72,7 +72,10 @@ def _commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 def _section(path: tuple[str, ...], command: Any) -> str:
     shown, _, examples = _help(path).partition("  Examples:\n")
     usage, _, rest = shown.partition("\n\n")
-    parts = (rest.partition(f"\n{name}:\n") for name in ("Commands", "Arguments", "Options"))
+    # Of a group that does nothing itself the commands say all; its only option is --help.
+    does_something = getattr(command, "invoke_without_command", False)
+    names = ("Options",) if does_something else ("Commands", "Arguments", "Options")
+    parts = (rest.partition(f"\n{name}:\n") for name in names)
     table = next(f"{found.strip()}\n{after}" for _, found, after in parts if found)
     return "\n".join(
         (

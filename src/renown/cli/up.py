@@ -48,8 +48,21 @@ def up(
     api: Annotated[
         bool, typer.Option("--api/--no-api", help="Serve the API and the pages.")
     ] = True,
+    crawl: Annotated[
+        bool | None,
+        typer.Option(
+            "--crawl/--no-crawl", help="Read the documents behind URIs.  [default: RENOWN_CRAWL]"
+        ),
+    ] = None,
+    probe: Annotated[
+        bool | None,
+        typer.Option(
+            "--probe/--no-probe",
+            help="Call the endpoints that agents declare.  [default: RENOWN_PROBE]",
+        ),
+    ] = None,
 ) -> None:
-    """Index chains and serve the index: database, indexer and API in one process.
+    """Index chains and serve the index: database, indexer, crawler and API in one process.
 
     Without DATABASE_URL a PostgreSQL of our own runs in the data directory. The chain `devnet`, the
     default, is started here as well unless RPC_URL names one. Stop with Ctrl-C; the next start goes
@@ -57,7 +70,7 @@ def up(
     """
     from renown.cli.runtime import chosen, database, load
 
-    settings = load(chain, service=True, port=port, host=host)
+    settings = load(chain, service=True, port=port, host=host, crawl=crawl, probe=probe)
     chains = chosen(settings)
     check_nodes(settings, chains)
 
@@ -72,7 +85,7 @@ def up(
             await prepare(settings, where, chains)
             if bound is not None:
                 await stack.enter_async_context(answering(settings, where, bound))
-            await index_chains(settings, where, chains, until)
+            await index_chains(settings, where, chains, until, documents=True)
 
     process.run(work, service=until is None)
 
@@ -147,20 +160,34 @@ async def prepare(settings: Settings, where: Database, chains: Sequence[Deployme
 
 
 async def index_chains(
-    settings: Settings, where: Database, chains: Sequence[Deployment], until: int | None
+    settings: Settings,
+    where: Database,
+    chains: Sequence[Deployment],
+    until: int | None,
+    *,
+    documents: bool = False,
 ) -> None:
-    """Follow `chains`, with a devnet of our own among them where no node is named for it."""
+    """Follow `chains`, with a devnet of our own among them where no node is named for it.
+
+    Args:
+        documents: crawl and probe beside it, as far as the settings want it.
+    """
+    from renown.cli.crawling import NOWHERE, reading_documents
     from renown.cli.following import follow
     from renown.cli.own_devnet import own_devnet
     from renown.cli.runtime import job
 
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
+        near = NOWHERE
         for deployment in chains:
             urls: tuple[str, ...] = ()
             if starts_devnet(settings, deployment):
-                urls = (await stack.enter_async_context(own_devnet()),)
+                url, near = await stack.enter_async_context(own_devnet())
+                urls = (url,)
             jobs.append(job(settings, deployment, urls=urls))
+        if documents:
+            await stack.enter_async_context(reading_documents(settings, where, near))
         await follow(where, jobs, until=until)
 
 

@@ -95,6 +95,68 @@ LAST_COMMIT = Gauge(
     registry=REGISTRY,
 )
 
+# Crawler ------------------------------------------------------------------------------------------
+
+CRAWL_ATTEMPTS = Counter(
+    "renown_crawl_attempts_total",
+    "Attempts to read a URI that were kept, by how they came out.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+DOCUMENTS_STORED = Counter(
+    "renown_documents_stored_total", "Documents that were not held before.", registry=REGISTRY
+)
+CRAWL_BACKLOG = Gauge(
+    "renown_crawl_backlog_uris", "URIs whose time to be read has come.", registry=REGISTRY
+)
+CRAWL_OLDEST = Gauge(
+    "renown_crawl_oldest_due_seconds",
+    "How long the URI that has waited longest has been due.",
+    registry=REGISTRY,
+)
+TRAIL_LAG = Gauge(
+    "renown_trail_lag_blocks",
+    "Blocks between what is indexed and what was read for its URIs.",
+    ("chain",),
+    registry=REGISTRY,
+)
+
+# Prober -------------------------------------------------------------------------------------------
+
+PROBES = Counter(
+    "renown_probes_total",
+    "Looks at declared endpoints, by their protocol and by what the look alone says.",
+    ("kind", "outcome"),
+    registry=REGISTRY,
+)
+PROBE_SECONDS = Histogram(
+    "renown_probe_seconds",
+    "Time to the first answer of an endpoint, by its protocol.",
+    ("kind",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+
+# Strangers' hosts ---------------------------------------------------------------------------------
+
+FETCHES = Counter(
+    "renown_fetch_total",
+    "Documents and endpoints asked for, by outcome.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+FETCH_SECONDS = Histogram(
+    "renown_fetch_seconds",
+    "Time from the first look-up to the last byte.",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+FETCH_BYTES = Counter(
+    "renown_fetch_bytes_total",
+    "Bytes of the bodies kept, after inflating.",
+    registry=REGISTRY,
+)
+
 # API ----------------------------------------------------------------------------------------------
 
 HTTP_REQUESTS = Counter(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from renown.api.answers.answer import (
     LISTED_URI_CUT_BYTES,
@@ -18,6 +18,8 @@ from renown.api.answers.answer import (
     more,
 )
 from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past, past_of_chains
+from renown.api.answers.finds import Finds
+from renown.api.answers.profiles import ProfileBrief, brief, revision_of
 from renown.api.answers.values import (
     Address,
     Block,
@@ -38,9 +40,10 @@ from renown.api.answers.values import (
 from renown.derive.fold import Fold
 from renown.derive.identity import Identity
 from renown.errors import ChainNotFound
+from renown.spec.highlights import Fragment
 from renown.store import agents as store
 from renown.store import facts, reads_reputation
-from renown.store.agents import AgentRow, CountsRow
+from renown.store.agents import AgentRow, CountsRow, Listed, ProfileRow
 from renown.store.pool import Conn, transaction
 from renown.store.reads import NEVER, UNCUT, Head, key_args, no_such_agent, require_chain
 from renown.types import AgentKey
@@ -89,6 +92,12 @@ class ListedAgent(Cuttable, kw_only=True):
     created_at: Time
     created_tx: Hash
     counts: Counts
+    profile: Annotated[
+        ProfileBrief | None,
+        Meta(
+            description="What it says of itself. Null until its URI was looked at, and in the past."
+        ),
+    ]
 
 
 class Agent(ListedAgent, kw_only=True):
@@ -97,8 +106,26 @@ class Agent(ListedAgent, kw_only=True):
     as_of: AsOf
 
 
-class AgentPage(ChainsPage[ListedAgent], kw_only=True):
+class FoundAgent(ListedAgent, kw_only=True):
+    """An agent of a list or a search."""
+
+    highlights: Annotated[
+        dict[str, list[list[Fragment]]] | UnsetType,
+        Meta(
+            description="Of a search for text: the fields that it was found in (`name`,"
+            " `description`, `tool`, `skill`, `domain`, `tag`), their texts in pieces. Texts are"
+            " the agent's own and no markup; `hit` marks what was looked for."
+        ),
+    ] = UNSET
+    similar_name: Annotated[
+        bool | UnsetType, Meta(description="It does not match the text; its name looks like it.")
+    ] = UNSET
+
+
+class AgentPage(ChainsPage[FoundAgent], kw_only=True):
     """A page of agents."""
+
+    search: Annotated[Finds | UnsetType, Meta(description="Of a search only.")] = UNSET
 
 
 # One agent -----------------------------------------------------------------------------------
@@ -119,7 +146,7 @@ async def agent(
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent is None:
         raise no_such_agent(key, head)
-    return _answer(found.agent, found.counts, head, found.version)
+    return _answer((found.agent, found.counts, found.profile), head, found.version)
 
 
 async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes | None, AsOf, str]:
@@ -130,18 +157,18 @@ async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes
     if at is not None:
         async with transaction(conn, "repeatable_read"):
             row, _, head, version = await _past_row(conn, key, at)
-            return row.uri, as_of(head), _version(head, row, version)
+            return row.uri, as_of(head), _version(head, row, None, version)
     found = await store.one(conn, key_args(key))
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent is None:
         raise no_such_agent(key, head)
-    return found.agent.uri, as_of(head), _version(head, found.agent, found.version)
+    return found.agent.uri, as_of(head), _version(head, found.agent, None, found.version)
 
 
 async def _past_agent(conn: Conn, key: AgentKey, at: At, cut: int) -> Answer[Agent]:
     async with transaction(conn, "repeatable_read"):
         row, counts, head, version = await _past_row(conn, key, at)
-    return _answer(_cut(row, cut), counts, head, version)
+    return _answer((_cut(row, cut), counts, None), head, version)
 
 
 async def _past_row(conn: Conn, key: AgentKey, at: At) -> tuple[AgentRow, CountsRow, Head, int]:
@@ -155,16 +182,20 @@ async def _past_row(conn: Conn, key: AgentKey, at: At) -> tuple[AgentRow, Counts
     return (*rows[0], head, found.version)
 
 
-def _answer(row: AgentRow, counts: CountsRow, head: Head, version: int) -> Answer[Agent]:
+def _answer(found: Listed, head: Head, version: int) -> Answer[Agent]:
     block = as_of(head)
-    return Answer(Agent(as_of=block, **_fields(row, counts)), [block], _version(head, row, version))
+    row, _, profile = found
+    return Answer(
+        Agent(as_of=block, **fields(*found)), [block], _version(head, row, profile, version)
+    )
 
 
-def _version(head: Head, row: AgentRow, version: int) -> str:
-    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}"
+def _version(head: Head, row: AgentRow, profile: ProfileRow | None, version: int) -> str:
+    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}.{revision_of(profile)}"
 
 
-def _fields(row: AgentRow, counts: CountsRow) -> dict[str, Any]:
+def fields(row: AgentRow, counts: CountsRow, profile: ProfileRow | None) -> dict[str, Any]:
+    """The fields of a `ListedAgent`."""
     return {
         **texts(("uri", row.uri, row.uri_bytes)),
         "key": agent_key(row.chain_id, row.registry, row.agent_id),
@@ -183,6 +214,7 @@ def _fields(row: AgentRow, counts: CountsRow) -> dict[str, Any]:
         "created_at": row.created_at,
         "created_tx": hex_text(row.created_tx),
         "counts": counts_of(counts),
+        "profile": brief(profile),
     }
 
 
@@ -307,7 +339,7 @@ async def _past_agents(
             limit=limit + 1,
             uri_cut_bytes=0,
         )
-    wanted = [row for row, _ in page.rows]
+    wanted = [row for row, _, _ in page.rows]
     found: dict[tuple[int, int], tuple[AgentRow, CountsRow]] = {}
     by_chain: defaultdict[int, list[AgentRow]] = defaultdict(list)
     for row in wanted:
@@ -316,7 +348,7 @@ async def _past_agents(
         for was in await as_they_were(conn, rows, upto[chain]):
             found[chain, was[0].agent_id] = was
     kept = [found[place] for row in wanted if (place := (row.chain_id, row.agent_id)) in found]
-    return _list(heads, [(_cut(r, LISTED_URI_CUT_BYTES), c) for r, c in kept], limit)
+    return _list(heads, [(_cut(r, LISTED_URI_CUT_BYTES), c, None) for r, c in kept], limit)
 
 
 def _latest_time(heads: Sequence[Head], at: At) -> datetime:
@@ -325,12 +357,10 @@ def _latest_time(heads: Sequence[Head], at: At) -> datetime:
     return heads[0].block_time or datetime.fromtimestamp(0, NEVER.tzinfo)
 
 
-def _list(
-    heads: Iterable[Head], rows: Sequence[tuple[AgentRow, CountsRow]], limit: int
-) -> Answer[AgentPage]:
+def _list(heads: Iterable[Head], rows: Sequence[Listed], limit: int) -> Answer[AgentPage]:
     shown, last = more(rows, limit)
     blocks = as_of_all(heads)
-    page = AgentPage(as_of=blocks, items=[ListedAgent(**_fields(*row)) for row in shown])
+    page = AgentPage(as_of=blocks, items=[FoundAgent(**fields(*row)) for row in shown])
     after = (last[0].created_at, last[0].chain_id, last[0].agent_id) if last else None
     return Answer(page, blocks, after=after)
 

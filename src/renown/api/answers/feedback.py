@@ -9,6 +9,14 @@ from msgspec import Meta
 
 from renown.api.answers.answer import URI_CUT_BYTES, Answer, ChainsPage, Page, more
 from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past_of_chains
+from renown.api.answers.attachments import (
+    AttachedFile,
+    FileOrNone,
+    Files,
+    of_feedback,
+    of_responses,
+    version_with,
+)
 from renown.api.answers.moment import read_at
 from renown.api.answers.values import (
     Address,
@@ -60,6 +68,7 @@ class Feedback(Cuttable, kw_only=True):
     ]
     superseded_block: Block | None
     responses: Count
+    document: FileOrNone
     block_number: Block
     log_index: Count
     time: Time | None
@@ -104,6 +113,7 @@ class Response(Cuttable, kw_only=True):
         Block | None, Meta(description="Where the answered record stands; null: unattached.")
     ]
     to_log_index: Count | None
+    document: FileOrNone
     block_number: Block
     log_index: Count
     time: Time | None
@@ -142,8 +152,9 @@ async def of_agent(
 
     page, head, version = await read_at(conn, key, at, read)
     shown, last = more(page.rows, limit)
-    block = as_of(head)
-    body = FeedbackPage(as_of=block, items=[Feedback(**_fields(row)) for row in shown])
+    block, files = as_of(head), await of_feedback(conn, shown)
+    body = FeedbackPage(as_of=block, items=[Feedback(**_fields(row, files)) for row in shown])
+    version = version_with(version, files.values())
     return Answer(body, [block], version, (last.block_number, last.log_index) if last else None)
 
 
@@ -164,9 +175,10 @@ async def records(
     page, head, version = await read_at(conn, key, at, read)
     if not page.rows:
         raise _no_feedback(key, client, index)
-    block = as_of(head)
-    body = FeedbackRecords(as_of=block, items=[Feedback(**_fields(row)) for row in page.rows])
-    return Answer(body, [block], version)
+    block, files = as_of(head), await of_feedback(conn, page.rows)
+    items = [Feedback(**_fields(row, files)) for row in page.rows]
+    body = FeedbackRecords(as_of=block, items=items)
+    return Answer(body, [block], version_with(version, files.values()))
 
 
 async def responses(
@@ -201,8 +213,12 @@ async def responses(
     if not page.given:
         raise _no_feedback(key, client, index)
     shown, last = more(page.rows, limit)
-    block = as_of(head)
-    body = ResponsePage(as_of=block, items=[_response(row) for row in shown])
+    block, files = as_of(head), await of_responses(conn, head.chain_id, shown)
+    items = [
+        _response(row, files.get((head.chain_id, row.block_number, row.log_index))) for row in shown
+    ]
+    body = ResponsePage(as_of=block, items=items)
+    version = version_with(version, files.values())
     return Answer(body, [block], version, (last.block_number, last.log_index) if last else None)
 
 
@@ -246,8 +262,8 @@ async def across(
     if chain_id is not None and not heads:
         raise ChainNotFound("this index does not hold that chain", chain_id=chain_id)
     shown, last = more(found.rows, limit)
-    blocks = as_of_all(heads)
-    body = SaidFeedbackPage(as_of=blocks, items=[_said(row) for row in shown])
+    blocks, files = as_of_all(heads), await of_feedback(conn, [row.feedback for row in shown])
+    body = SaidFeedbackPage(as_of=blocks, items=[_said(row, files) for row in shown])
     after_last = None
     if last:
         row = last.feedback
@@ -255,7 +271,7 @@ async def across(
     return Answer(body, blocks, after=after_last)
 
 
-def _fields(row: FeedbackRow) -> dict[str, Any]:
+def _fields(row: FeedbackRow, files: Files) -> dict[str, Any]:
     return {
         **texts(
             ("tag1", row.tag1, row.tag1_bytes),
@@ -273,6 +289,7 @@ def _fields(row: FeedbackRow) -> dict[str, Any]:
         "superseded": row.superseded_block is not None,
         "superseded_block": row.superseded_block,
         "responses": row.response_count,
+        "document": files.get((row.chain_id, row.block_number, row.log_index)),
         "block_number": row.block_number,
         "log_index": row.log_index,
         "time": row.time,
@@ -280,24 +297,25 @@ def _fields(row: FeedbackRow) -> dict[str, Any]:
     }
 
 
-def _said(row: AcrossRow) -> SaidFeedback:
+def _said(row: AcrossRow, files: Files) -> SaidFeedback:
     given = row.feedback
     return SaidFeedback(
         agent=agent_key(given.chain_id, row.registry, given.agent_id),
         chain_id=given.chain_id,
         agent_id=str(given.agent_id),
         attached=row.attached,
-        **_fields(given),
+        **_fields(given, files),
     )
 
 
-def _response(row: ResponseRow) -> Response:
+def _response(row: ResponseRow, file: AttachedFile | None) -> Response:
     return Response(
         **texts(("uri", row.uri, row.uri_bytes)),
         responder=address(row.responder),
         content_hash=hex_text(row.content_hash),
         to_block=row.to_block,
         to_log_index=row.to_log_index,
+        document=file,
         block_number=row.block_number,
         log_index=row.log_index,
         time=row.time,

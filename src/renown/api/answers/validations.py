@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from renown.api.answers.answer import URI_CUT_BYTES, Answer, Page, more
 from renown.api.answers.as_of import At, as_of
+from renown.api.answers.attachments import AttachedFile, FileOrNone, of_validations, version_with
 from renown.api.answers.moment import read_at
 from renown.api.answers.values import (
     Address,
@@ -52,6 +53,8 @@ class Validation(Cuttable, kw_only=True):
     tag: Text | None
     tag_hex: TextHex = msgspec.UNSET
     responded_block: Block | None
+    request_document: FileOrNone
+    response_document: FileOrNone
     answers: Annotated[Count, Meta(description="How often the validator answered.")]
 
 
@@ -86,12 +89,18 @@ async def of_agent(
     page, head, version = await read_at(conn, key, at, read)
     shown, last = more(page.rows, limit)
     block = as_of(head)
-    body = ValidationPage(as_of=block, items=[_validation(row) for row in shown])
+    assert page.agent_id is not None
+    requests, responses = await of_validations(conn, head.chain_id, page.agent_id, shown)
+    version = version_with(version, [*requests, *responses])
+    items = [_validation(*one) for one in zip(shown, requests, responses, strict=True)]
+    body = ValidationPage(as_of=block, items=items)
     after_last = (last.requested_block, last.requested_log_index) if last else None
     return Answer(body, [block], version, after_last)
 
 
-def _validation(row: ValidationRow) -> Validation:
+def _validation(
+    row: ValidationRow, request: AttachedFile | None, response: AttachedFile | None
+) -> Validation:
     return Validation(
         **texts(
             ("request_uri", row.request_uri, row.request_uri_bytes),
@@ -107,5 +116,7 @@ def _validation(row: ValidationRow) -> Validation:
         response=row.response,
         response_hash=hex_or_none(row.response_hash),
         responded_block=row.responded_block,
+        request_document=request,
+        response_document=response,
         answers=row.response_count,
     )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api import etag
-from renown.api.answers import agents, history, metadata, reputation, validations
+from renown.api.answers import agents, history, metadata, reputation, search, validations
 from renown.api.answers.as_of import parse_at
 from renown.api.answers.history import Order
 from renown.api.answers.reputation import MOST_CLIENTS
 from renown.api.deps import (
-    AddressParam,
     AtParam,
-    ChainParam,
     CursorParam,
     KeyParam,
     LimitParam,
@@ -26,11 +24,13 @@ from renown.api.deps import (
     desk_of,
     page_reply,
     position,
+    present_only,
     tag_param,
 )
 from renown.api.openapi import answers, problem_answers
 from renown.api.replies import REVALIDATE, as_of_header, reply
 from renown.api.routing import StrictRoute
+from renown.api.search_params import is_search, one_value, parse_search, takes_search
 from renown.errors import (
     AgentNotFound,
     BadAddress,
@@ -40,6 +40,7 @@ from renown.errors import (
     BlockBeyondHead,
     ChainNotFound,
     NotFound,
+    PastNotServed,
     StoreError,
 )
 from renown.types import parse_agent_key
@@ -64,23 +65,31 @@ async def get_agent(
 
 @router.get(
     "/v1/agents",
-    responses=answers(agents.AgentPage, BadAddress, BadCursor, ChainNotFound, BlockBeyondHead),
+    responses=answers(
+        agents.AgentPage,
+        *(BadAddress, BadCursor, ChainNotFound, BlockBeyondHead, PastNotServed),
+    ),
 )
-async def list_agents(
-    request: Request,
-    chain: ChainParam = None,
-    owner: AddressParam = None,
-    at: AtParam = None,
-    limit: LimitParam = 50,
-    cursor: CursorParam = None,
-) -> Response:
-    """Agents, newest first. Those of one owner: by chain, highest id first, then newest first."""
-    start, moment, by = position(request, cursor), parse_at(at), address_param(owner)
-    desk = desk_of(request)
+@takes_search
+async def list_agents(request: Request, **asked: Any) -> Response:
+    """Agents: all or those of one chain, newest first; those of one owner, by chain and then
+    newest first; or those that a search finds.
+
+    Anything but `chain`, `owner`, `at`, `limit` and `cursor` makes it a search, and so does a
+    `chain` or `owner` of several values. A search is of the present only.
+    """
+    start, desk, limit = position(request, asked["cursor"]), desk_of(request), asked["limit"]
+    if is_search(asked):
+        present_only(asked["at"])
+        wanted = parse_search(asked)
+        async with desk.reading() as conn:
+            answer = await search.agents(conn, desk.plans, wanted, after=start, limit=limit)
+        return page_reply(request, answer)
+    moment, by = parse_at(asked["at"]), address_param(one_value(asked["owner"]))
     async with desk.reading() as conn:
         answer = await agents.agents(
             conn,
-            chain_id=await desk.chain_id(conn, chain),
+            chain_id=await desk.chain_id(conn, one_value(asked["chain"])),
             owner=by,
             at=moment,
             after=start,

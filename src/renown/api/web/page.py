@@ -9,11 +9,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from renown.api.web.links import link
 from renown.spec.text import shown
 
 _LONGEST_SHOWN = 300
@@ -74,6 +76,14 @@ def _prose(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
+def _yes_no(value: bool | None) -> str:
+    return "not said" if value is None else "yes" if value else "no"
+
+
+def _json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _path_key(key: str) -> str:
     return quote(key, safe=":")
 
@@ -94,6 +104,9 @@ _environment.filters.update(
     uri_kind=_uri_kind,
     path_key=_path_key,
     prose=_prose,
+    link=link,
+    yes_no=_yes_no,
+    json_text=_json_text,
 )
 _environment.globals["decimal"] = _decimal
 

@@ -6,28 +6,32 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from renown.api.answers import (
     agents,
     chains,
+    documents,
+    endpoints,
     feedback,
     history,
     metadata,
+    registration,
     reputation,
     validations,
 )
 from renown.api.deps import desk_of, position
 from renown.api.problems import slugs
 from renown.api.web.page import render
-from renown.errors import RenownError, RouteNotFound
+from renown.errors import NotFound, RenownError, RouteNotFound
 from renown.store.feedback import Filter
-from renown.store.pool import transaction
-from renown.types import parse_agent_key
+from renown.store.pool import Conn, transaction
+from renown.types import AgentKey, parse_agent_key
 
 router = APIRouter(include_in_schema=False)
 NEWEST_AGENTS = 25
 NEWEST_ROWS = 20
+NEWEST_VERSIONS = 8
 EVERYTHING = Filter(revoked=True, superseded=True)
 
 
@@ -52,21 +56,16 @@ async def home(request: Request, cursor: str | None = None) -> Response:
     )
 
 
-@router.get("/agents")
-async def find_agent(request: Request, key: str = "") -> Response:
-    """Where the search box leads: the agent's page, under its canonical key."""
-    wanted = parse_agent_key(key)
-    async with desk_of(request).reading() as conn:
-        found = (await agents.agent(conn, wanted)).body
-    return RedirectResponse(f"/agents/{found.key}", status_code=303)
-
-
 @router.get("/agents/{key}")
 async def agent_page(request: Request, key: str) -> Response:
     """One agent: what it is, what was said about it, and what happened to it."""
     wanted = parse_agent_key(key)
     async with desk_of(request).reading() as conn, transaction(conn, "repeatable_read"):
         one = (await agents.agent(conn, wanted)).body
+        file = (await registration.of_agent(conn, wanted)).body
+        services = await endpoints.of_agent(conn, wanted, limit=NEWEST_ROWS)
+        versions = await documents.numbered(conn, wanted)
+        last_change = await _last_change(conn, wanted) if len(versions) > 1 else None
         entries = await metadata.of_agent(conn, wanted, limit=NEWEST_ROWS)
         tags = await reputation.of_agent(conn, wanted, limit=NEWEST_ROWS)
         given = await feedback.of_agent(conn, wanted, EVERYTHING, limit=NEWEST_ROWS)
@@ -77,6 +76,13 @@ async def agent_page(request: Request, key: str) -> Response:
         "agent.html",
         agent=one,
         chain=chain,
+        file=file,
+        said_file=file.registration or None,
+        services=services.body.items,
+        more_services=services.after is not None,
+        domains=services.body.domains,
+        versions=versions[: -NEWEST_VERSIONS - 1 : -1],
+        last_change=last_change,
         metadata=entries.body.items,
         more_metadata=entries.after is not None,
         tags=sorted(tags.body.tags, key=lambda tag: -tag.live),
@@ -110,6 +116,13 @@ async def problem(slug: str) -> Response:
         if kind.slug == slug:
             return render("problem.html", kind=kind, above=_above(kind))
     raise RouteNotFound("there is no error of this name; see /docs")
+
+
+async def _last_change(conn: Conn, key: AgentKey) -> documents.DocumentDiff | None:
+    try:
+        return (await documents.compare(conn, key)).body
+    except NotFound:
+        return None
 
 
 def _above(kind: type[RenownError]) -> list[type[RenownError]]:

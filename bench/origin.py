@@ -1,0 +1,82 @@
+"""Every host there is, on one port: an HTTP server that does as little as can be done.
+
+    python -m bench.origin
+
+Prints its port as JSON and answers until its input ends. Each path has its own registration file,
+the same at every time, with an ETag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import cast
+
+import uvloop
+
+
+def registration(path: str) -> bytes:
+    """The file at a path: of an agent as they are, about 1.2 KB."""
+    name = path.strip("/").removesuffix(".json")
+    return json.dumps(
+        {
+            "type": "https://eips.ethereum.org/EIPS/eip-8004#registration-v1",
+            "name": f"Agent {name}",
+            "description": f"Agent {name} reads contracts and reports what it finds. " * 4,
+            "image": f"https://img.example/{name}.png",
+            "services": [
+                {
+                    "name": "MCP",
+                    "endpoint": f"https://mcp.example/{name}/mcp",
+                    "version": "2025-06-18",
+                    "mcpTools": ["read_contract", "report", f"special_{name}"],
+                },
+                {
+                    "name": "A2A",
+                    "endpoint": f"https://a2a.example/{name}/.well-known/agent-card.json",
+                    "version": "0.3.0",
+                    "a2aSkills": ["analytical_skills/coding_skills/text_to_code"],
+                },
+            ],
+            "registrations": [
+                {
+                    "agentId": int("0" + "".join(filter(str.isdigit, name))),
+                    "agentRegistry": "eip155:31337:0x8004a169fb4a3325136eb29fa0ceb6d2e539a432",
+                }
+            ],
+            "supportedTrust": ["reputation", "crypto-economic"],
+            "active": True,
+            "x402Support": False,
+        }
+    ).encode()
+
+
+class Answering(asyncio.Protocol):
+    """One connection, kept open."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        for head in heads:
+            path = head.split(b" ", 2)[1].decode("latin-1")
+            body = registration(path)
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                b'ETag: "%s"\r\nContent-Length: %d\r\n\r\n%s' % (path.encode(), len(body), body)
+            )
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Answering, "127.0.0.1", 0, backlog=4_096)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
