@@ -22,10 +22,12 @@ INSERT INTO checkpoint (chain_id, block_number, block_hash, block_time)
 SELECT n, 1000000, sha256('head'), now() FROM generate_series(1, {CHAINS}) n;
 INSERT INTO trail (chain_id, epoch, position, block_number, block_hash, block_time)
 SELECT n, 1, 1, 1000000, sha256('head'), now() FROM generate_series(1, {CHAINS}) n;
-
+"""
+_FUNCTIONS: LiteralString = """
 -- The n-th most frequent word; no two alike.
 CREATE FUNCTION pg_temp.word(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT translate(to_hex((n::bigint * 7919) % 65536), '0123456789abcdef', 'aeioubdfgklmnprt') || 'o'
+    SELECT translate(to_hex((n::bigint * 7919) % 65536),
+                     '0123456789abcdef', 'aeioubdfgklmnprt') || 'o'
 $$;
 -- As of a network where three of four agents have no file: most at the bottom, few at the top.
 CREATE FUNCTION pg_temp.quality(which float8, within float8) RETURNS smallint LANGUAGE sql AS $$
@@ -37,8 +39,8 @@ $$;
 _ZIPF: LiteralString = "exp(random() * ln({most}::float8))::int"
 _ROWS: LiteralString = f"""
 INSERT INTO pg_temp.made
-SELECT 1 + (n % 20 >= 14)::int + (n % 20 >= 17)::int + (n % 20 >= 19)::int AS chain_id, n AS agent_id,
-       t.name, t.offers, t.tags, t.about, t.quality, t.owner,
+SELECT 1 + (n % 20 >= 14)::int + (n % 20 >= 17)::int + (n % 20 >= 19)::int AS chain_id,
+       n AS agent_id, t.name, t.offers, t.tags, t.about, t.quality, t.owner,
        '2026-01-01'::timestamptz + n * interval '20 seconds' AS created_at,
        '2026-01-01'::timestamptz + n * interval '20 seconds' + random() * interval '100 days'
            AS active_at,
@@ -46,9 +48,11 @@ SELECT 1 + (n % 20 >= 14)::int + (n % 20 >= 17)::int + (n % 20 >= 19)::int AS ch
        ARRAY['owner=0x' || encode(t.owner, 'hex'),
              'state=' || CASE WHEN t.r1 < 0.3 THEN 'strict' WHEN t.r1 < 0.6 THEN 'tolerant'
                               ELSE 'unreachable' END,
-             'x402=' || CASE WHEN t.r2 < 0.2 THEN 'yes' WHEN t.r2 < 0.5 THEN 'no' ELSE 'unknown' END,
+             'x402=' || CASE WHEN t.r2 < 0.2 THEN 'yes' WHEN t.r2 < 0.5 THEN 'no'
+                             ELSE 'unknown' END,
              'active=' || CASE WHEN t.r2 < 0.7 THEN 'yes' ELSE 'unknown' END,
-             'alive=' || CASE WHEN t.r3 < 0.1 THEN 'yes' WHEN t.r3 < 0.2 THEN 'no' ELSE 'unknown' END,
+             'alive=' || CASE WHEN t.r3 < 0.1 THEN 'yes' WHEN t.r3 < 0.2 THEN 'no'
+                              ELSE 'unknown' END,
              'verified=' || CASE WHEN t.r3 < 0.02 THEN 'yes' ELSE 'no' END,
              'name=yes',
              'skill=s' || (t.skill % 15), 'skill=s' || (t.skill % 15) || '/' || t.skill,
@@ -89,17 +93,18 @@ INSERT INTO agent_profile (chain_id, agent_id, uri_id, document_id, state, name,
 SELECT chain_id, agent_id, agent_id, agent_id, substring(terms[2] FROM 7), name, about,
        'https://images.example/' || agent_id || '.png', name, name, r2 < 0.2, r2 < 0.7,
        CASE WHEN r3 < 0.2 THEN r3 < 0.1 END,
-       jsonb_build_array(jsonb_build_object('code', substring(terms[12] FROM 9), 'path', '', 'detail', '')),
+       jsonb_build_array(jsonb_build_object('code', substring(terms[12] FROM 9))),
        '{}', terms || ('chain=' || chain_id),
        setweight(to_tsvector('renown', name), 'A') || setweight(to_tsvector('renown', offers), 'B')
-       || setweight(to_tsvector('renown', tags), 'C') || setweight(to_tsvector('renown', about), 'D')
+       || setweight(to_tsvector('renown', tags), 'C')
+       || setweight(to_tsvector('renown', about), 'D')
        || array_to_tsvector(terms || ('chain=' || chain_id)),
        agent_id % 3 > 0, quality, owner, feedback_count, feedback_count / 3, created_at, active_at,
        agent_id
   FROM pg_temp.made""",
     """
-INSERT INTO agent (chain_id, agent_id, uuid, owner, registrant, uri, uri_block, wallet, wallet_state,
-       created_block, created_log_index, created_tx, created_at, transfer_count)
+INSERT INTO agent (chain_id, agent_id, uuid, owner, registrant, uri, uri_block, wallet,
+       wallet_state, created_block, created_log_index, created_tx, created_at, transfer_count)
 SELECT chain_id, agent_id, md5(chain_id || ':' || agent_id)::uuid, owner, owner,
        convert_to('https://files.example/' || agent_id || '.json', 'UTF8'), agent_id, owner,
        'default', agent_id, 1, sha256(int8send(agent_id)), created_at, 1
@@ -119,6 +124,17 @@ SELECT i.indexname, i.indexdef FROM pg_indexes i
  WHERE i.tablename IN ('agent_profile', 'agent', 'agent_name') AND i.indexname NOT LIKE '%\\_pkey'
  ORDER BY 1
 """
+
+
+def word(rank: int) -> str:
+    """The word of that rank: the most frequent is of rank 1."""
+    letters = str.maketrans("0123456789abcdef", "aeioubdfgklmnprt")
+    return f"{rank * 7919 % 65536:x}".translate(letters) + "o"
+
+
+def chain_of(agent_id: int) -> int:
+    """The chain of an agent, which are numbered across them."""
+    return 1 + sum(agent_id % 20 >= first for first in (14, 17, 19))
 
 
 async def make(dsn: str, agents: int) -> None:
@@ -147,9 +163,7 @@ async def make(dsn: str, agents: int) -> None:
 async def _fill(dsn: str, first: int, last: int, seed: float) -> None:
     conn = await connect(dsn)
     try:
-        await conn.execute(
-            _PREPARE.partition("CREATE FUNCTION")[1] + _PREPARE.partition("CREATE FUNCTION")[2]
-        )
+        await conn.execute(_FUNCTIONS)
         await conn.execute(_MADE)
         await conn.execute("SELECT setseed($1)", seed)
         for start in range(first, last + 1, _CHUNK):

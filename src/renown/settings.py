@@ -174,10 +174,10 @@ class Settings(BaseSettings):
         max_length=200,
     )
     fetch_connections: Annotated[int, Field(ge=1, le=1024)] = Field(
-        default=64, description="Connections to strangers open at once."
+        default=64, description="Strangers that are asked at once."
     )
     fetch_per_host: Annotated[int, Field(ge=1, le=16)] = Field(
-        default=2, description="Connections to one host open at once."
+        default=2, description="Questions to one host at once."
     )
     fetch_open: Listed = Field(
         default=(),

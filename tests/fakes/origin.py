@@ -47,6 +47,7 @@ class Origin:
         self.most_open = 0
         self.busiest: Counter[str] = Counter()
         """Most requests of one host that were being answered at the same time."""
+        self.most_answering = 0  # the same of all hosts together
         self.port = 0
         self._scripts: dict[str, Script] = {}
         self._busy: Counter[str] = Counter()
@@ -115,6 +116,7 @@ class Origin:
             self.requests.append(seen)
             self._busy[host] += 1
             self.busiest[host] = max(self.busiest[host], self._busy[host])
+            self.most_answering = max(self.most_answering, self._busy.total())
             try:
                 await self._script(host, path)(seen, writer)
                 await writer.drain()

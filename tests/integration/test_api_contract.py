@@ -124,9 +124,14 @@ OPERATIONS = schemathesis.openapi.from_dict(
 )
 
 
-@pytest.mark.parametrize("path", sorted(OPERATIONS.raw_schema["paths"]))
-def test_requests__generated_from_the_document__never_break_the_app(served: str, path: str) -> None:
-    operation = OPERATIONS[path]["GET"]
+@pytest.mark.parametrize(
+    ("path", "method"),
+    sorted((p, method) for p, of in OPERATIONS.raw_schema["paths"].items() for method in of),
+)
+def test_requests__generated_from_the_document__never_break_the_app(
+    served: str, path: str, method: str
+) -> None:
+    operation = OPERATIONS[path][method]
 
     @settings(
         max_examples=25,

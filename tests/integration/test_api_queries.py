@@ -16,6 +16,9 @@ from renown.store import (
     chains,
     feedback,
     network,
+    read_attachments,
+    read_findings,
+    read_versions,
     reads,
     reads_reputation,
     reads_responses,
@@ -59,6 +62,12 @@ ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
     (reads_responses.RESPONSES, H + 3, reads_responses.ResponseRow),
     (validations.OF_AGENT, H + 2, validations.ValidationRow),
     (reads_reputation.KEPT, H + 8, reads_reputation.TagsRow),
+    (read_versions.VERSIONS, H + 2, read_versions.VersionRow),
+    (read_versions.ATTEMPTS, H + 2, read_versions.AttemptRow),
+    (read_attachments.OF_FEEDBACK, 3, read_attachments.AttachmentRow),
+    (read_attachments.OF_REQUESTS, 2, read_attachments.AttachmentRow),
+    (read_findings.COUNTS, 0, read_findings.TermRow),
+    (read_findings.HEADS, 0, reads.Head),
     (reads_stream.OUTBOX, H + 2, reads_stream.OutboxRow),
     (reads_stream.QUARANTINE, H, reads_stream.QuarantineRow),
     (network.NETWORK, 0, network.NetworkRow),
@@ -72,6 +81,7 @@ RENAMED = {
     "response_count": None,
     "writer_alive": None,
     "head": None,
+    "document_class": "class",
 }
 """Fields whose column has another name; None where it has none to compare."""
 

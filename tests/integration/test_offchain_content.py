@@ -134,6 +134,15 @@ async def test_a8_ipfs__several_blocks__are_taken_unverified():
     assert {seen.host for seen in origin.requests} == {"one.example"}  # none could prove it
 
 
+async def test_a8_ipfs__several_blocks__are_asked_of_the_next_where_one_lacks_some():
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        origin.on(f"one.example/ipfs/{PARTS_CID}?format=raw", reply(PARTS, headers=RAW))
+        gateway(origin, "two.example", PARTS_CID, PARTS)
+        fetched = await fetcher.read(uri(f"ipfs://{PARTS_CID}"))
+
+    assert (fetched.outcome, fetched.body, fetched.verified) == ("ok", FILE, None)
+
+
 async def test_a8_ipfs__unprovable_at_one_gateway__is_asked_of_the_next():
     async with Origin() as origin, fetcher_for(origin) as fetcher:
         origin.on(f"one.example/ipfs/{FILE_CID}?format=raw", reply(b"not it, but who knows"))

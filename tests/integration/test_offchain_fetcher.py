@@ -323,7 +323,7 @@ async def test_a9_crowd__ten_thousand_at_one_origin__never_more_than_two_at_once
     assert origin.connections <= 10  # connections are kept: no TLS handshake per file
 
 
-async def test_a9_crowd__many_hosts__never_more_connections_than_allowed():
+async def test_a9_crowd__many_hosts__never_more_in_use_than_allowed():
     async with Origin() as origin, fetcher_for(origin, connections=5) as fetcher:
         origin.on("*", reply(b"{}", after_seconds=0.01))
         fetched = await asyncio.gather(
@@ -331,7 +331,21 @@ async def test_a9_crowd__many_hosts__never_more_connections_than_allowed():
         )
 
     assert {one.outcome for one in fetched} == {"ok"}
-    assert origin.most_open <= 6  # one may be on its way out
+    assert origin.most_answering == 5
+
+
+async def test_connection__kept_ones__are_bounded_and_end(monkeypatch):
+    monkeypatch.setattr("renown.offchain.fetcher.MOST_KEPT", 4)
+    monkeypatch.setattr("renown.offchain.idle.KEPT_SECONDS", 0.2)
+    async with Origin() as origin, fetcher_for(origin, connections=2) as fetcher:
+        origin.on("*", reply(b"{}"))
+        for number in range(10):
+            assert (await fetcher.read(uri(f"http://h{number}.example/"))).outcome == "ok"
+        most = origin.most_open
+        await asyncio.sleep(0.5)
+
+        assert most <= 6  # four kept, one in use, one on its way out
+        assert origin.open_now == 0
 
 
 async def test_a9_crowd__redirected_to_a_slow_host__waits_no_longer_than_the_deadline():

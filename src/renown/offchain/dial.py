@@ -165,6 +165,7 @@ async def connect_socket(address: str, port: int) -> socket.socket:
 def _leads_to(sock: socket.socket, address: str) -> bool:
     try:
         peer = str(sock.getpeername()[0])
-        return ipaddress.ip_address(peer) == ipaddress.ip_address(address)
+        # An IPv6 address has many spellings.
+        return peer == address or ipaddress.ip_address(peer) == ipaddress.ip_address(address)
     except (OSError, ValueError):
         return False

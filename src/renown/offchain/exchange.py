@@ -79,7 +79,6 @@ class Exchange:
         self._turns = turns
         self._idle = idle
         self._user_agent = user_agent
-        self._in_use = 0
 
     async def ask(
         self, target: Target, request: Request, limits: Limits, opened: Opened, run: Run
@@ -127,21 +126,16 @@ class Exchange:
     async def _along(
         self, route: Route, target: Target, request: Request, limits: Limits
     ) -> Answer | Failed:
-        self._in_use += 1
-        try:
-            # What may have been acted on is never sent twice, so it gets a connection of its own.
-            kept = self._idle.take(route) if request.method in ("GET", "HEAD") else None
-            if kept is not None:
-                result = await self._over(kept, route, target, request, limits)
-                if not (isinstance(result, Failed) and result.unheard):
-                    return result
-            self._idle.make_room(for_others=self._in_use)
-            wire = await self._dialler.dial(route)
-            if isinstance(wire, Failed):
-                return wire
-            return await self._over(wire, route, target, request, limits)
-        finally:
-            self._in_use -= 1
+        # What may have been acted on is never sent twice, so it gets a connection of its own.
+        kept = self._idle.take(route) if request.method in ("GET", "HEAD") else None
+        if kept is not None:
+            result = await self._over(kept, route, target, request, limits)
+            if not (isinstance(result, Failed) and result.unheard):
+                return result
+        wire = await self._dialler.dial(route)
+        if isinstance(wire, Failed):
+            return wire
+        return await self._over(wire, route, target, request, limits)
 
     async def _over(
         self, wire: Wire, route: Route, target: Target, request: Request, limits: Limits

@@ -40,6 +40,8 @@ __all__ = ["Fetcher", "Limits"]
 
 IPFS_GATEWAYS = ("https://ipfs.io", "https://dweb.link")
 AR_GATEWAYS = ("https://arweave.net",)
+MOST_KEPT = 512
+"""Connections kept open while unused: fewer than a process may usually have."""
 LONGEST_WAIT_SECONDS = 7 * 86_400.0
 """Most that a Retry-After is taken for."""
 
@@ -60,7 +62,7 @@ class Fetcher:
         contact: where a host can complain, a URL or an e-mail address: sent in the user agent.
         opened: private hosts that may be asked, and hosts that are served elsewhere; see Opened.
         ipfs_gateways: origins, asked in this order; may be private. Likewise `ar_gateways`.
-        connections: open at once, kept ones included.
+        connections: in use at once. MOST_KEPT more may stay open a while for what comes next.
         per_host: requests to one host at once; further ones wait in the order they came.
         tls: trust in certificates, for tests and private authorities. Default: the system's.
 
@@ -86,7 +88,7 @@ class Fetcher:
         self._opened = Opened(opened)
         ipfs = Gateways("RENOWN_IPFS_GATEWAYS", ipfs_gateways)
         ar = Gateways("RENOWN_AR_GATEWAYS", ar_gateways)
-        self._idle = Idle(most=connections)
+        self._idle = Idle(most=max(connections, MOST_KEPT))
         self._exchange = Exchange(
             Dialler(resolver or SystemResolver(threads=2 * connections), tls),
             Turns(in_all=connections, per_host=per_host),

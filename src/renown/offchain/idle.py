@@ -37,11 +37,6 @@ class Idle:
         self._by_route.setdefault(route, []).append(wire)
         wire.on_loss = lambda: self._forget(wire)
 
-    def make_room(self, *, for_others: int) -> None:
-        """Close the oldest until `for_others` more connections stay within `most`."""
-        while self._kept and len(self._kept) + for_others > self._most:
-            self._drop(next(iter(self._kept)))
-
     def close(self) -> None:
         """Close all."""
         for wire in list(self._kept):

@@ -64,12 +64,15 @@ def prepared(text: str, most_chars: int) -> str:
     joined: dict[str, None] = {}
     for chunk in _folded(text, most_chars).split():
         parts = [chunk] if chunk.isalnum() else _PART.findall(chunk)
+        wholes = [chunk] if len(parts) > 1 else []
         if not chunk.islower():
-            parts = [word for part in parts for word in _CAMEL.split(part)]
-        if len(parts) > 1:
-            whole = "".join(parts)
-            if len(whole) <= _LONGEST_WORD:
-                joined[whole.casefold()] = None
+            cut = [_CAMEL.split(part) for part in parts]
+            wholes += ["".join(words) for words in cut if len(words) > 1]
+            parts = [word for words in cut for word in words]
+        for whole in wholes:
+            plain = "".join(_PART.findall(whole)).casefold()
+            if len(plain) <= _LONGEST_WORD:
+                joined[plain] = None
         for part in parts:
             if part.isascii():
                 words.append(part.lower()[:_LONGEST_WORD])

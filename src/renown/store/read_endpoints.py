@@ -49,7 +49,7 @@ SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), d.registration::text,
                      coalesce(sum(z.good), 0)::bigint AS good
                 FROM (SELECT count(*) AS checks, count(*) FILTER (WHERE c.good) AS good
                         FROM endpoint_check c
-                       WHERE c.endpoint_id = e.endpoint_id
+                       WHERE c.endpoint_id = e.endpoint_id AND c.leaning <> 'unknown'
                          AND c.checked_at > now() - interval '{UPTIME_DAYS} days'
                        UNION ALL
                       SELECT y.checks, y.good FROM endpoint_day y

@@ -84,6 +84,16 @@ class Outcome(msgspec.Struct, frozen=True):
     due_at: datetime | None
 
 
+async def plan_by_key(conn: Conn) -> None:
+    """Let a connection join by key only, for its whole life.
+
+    What is asked here is about a few rows of large tables that grow so fast that the planner's
+    statistics are never true; left to itself it reads whole tables, or compiles for long.
+    """
+    for setting in ("enable_hashjoin", "enable_mergejoin", "jit"):
+        await conn.execute(f"SET {setting} = off")
+
+
 # Learning ----------------------------------------------------------------------------------------
 
 KNOWN: LiteralString = "SELECT hash FROM uri WHERE hash = ANY($1::bytea[])"

@@ -176,13 +176,15 @@ async def history(
     return Answer(body, [body.as_of], after=following)
 
 
-async def numbered(conn: Conn, key: AgentKey) -> list[DocumentVersion]:
-    """All versions of an agent's file, oldest first, without comparing them.
+async def numbered(
+    conn: Conn, key: AgentKey, *, most: int = _MOST_NUMBERED
+) -> list[DocumentVersion]:
+    """The first `most` versions of an agent's file, oldest first, without comparing them.
 
     Raises:
         AgentNotFound, ChainNotFound.
     """
-    _, rows = await _versions(conn, key, After(), _MOST_NUMBERED)
+    _, rows = await _versions(conn, key, After(), most)
     return [_version(number, row) for number, row in enumerate(rows, 1)]
 
 
@@ -211,6 +213,8 @@ async def compare(
     conn: Conn, key: AgentKey, *, before: int | None = None, after: int | None = None
 ) -> Answer[DocumentDiff]:
     """What changed between two versions by number: by default the last, and the last before it.
+
+    Only the first 2,000 versions of an agent can be compared.
 
     Raises:
         NotFound: there is no such version, or no document in it that can be compared.

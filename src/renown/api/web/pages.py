@@ -32,6 +32,8 @@ router = APIRouter(include_in_schema=False)
 NEWEST_AGENTS = 25
 NEWEST_ROWS = 20
 NEWEST_VERSIONS = 8
+MOST_VERSIONS = 200
+"""An agent whose file has more is not worth the reading for a page."""
 EVERYTHING = Filter(revoked=True, superseded=True)
 
 
@@ -64,8 +66,11 @@ async def agent_page(request: Request, key: str) -> Response:
         one = (await agents.agent(conn, wanted)).body
         file = (await registration.of_agent(conn, wanted)).body
         services = await endpoints.of_agent(conn, wanted, limit=NEWEST_ROWS)
-        versions = await documents.numbered(conn, wanted)
-        last_change = await _last_change(conn, wanted) if len(versions) > 1 else None
+        versions = await documents.numbered(conn, wanted, most=MOST_VERSIONS)
+        too_many = len(versions) == MOST_VERSIONS
+        last_change = None
+        if 1 < len(versions) < MOST_VERSIONS:
+            last_change = await _last_change(conn, wanted)
         entries = await metadata.of_agent(conn, wanted, limit=NEWEST_ROWS)
         tags = await reputation.of_agent(conn, wanted, limit=NEWEST_ROWS)
         given = await feedback.of_agent(conn, wanted, EVERYTHING, limit=NEWEST_ROWS)
@@ -81,7 +86,8 @@ async def agent_page(request: Request, key: str) -> Response:
         services=services.body.items,
         more_services=services.after is not None,
         domains=services.body.domains,
-        versions=versions[: -NEWEST_VERSIONS - 1 : -1],
+        versions=[] if too_many else versions[: -NEWEST_VERSIONS - 1 : -1],
+        too_many_versions=too_many,
         last_change=last_change,
         metadata=entries.body.items,
         more_metadata=entries.after is not None,

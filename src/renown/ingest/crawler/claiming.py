@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 LEASE_SECONDS = 600.0
 """By then an attempt is settled; if whoever claimed it died, it is claimed again."""
-PAGE_HOSTS = 200
+LEAST_HOSTS, PAGE_HOSTS = 20, 200
 GIVEN_UP_AT_ONCE = 200
 """URIs of a host that is down that are given up at a time."""
 LONGEST_PAUSE_SECONDS = 30.0
@@ -102,20 +102,21 @@ class Claims:
         """
         since = time.monotonic()
         if since < stage.not_before:
-            return 0, False
+            return 0, True  # it just did, and there was nothing
         began, count = stage.after, 0
+        page_hosts = min(PAGE_HOSTS, max(LEAST_HOSTS, self._fetching.room))
         # To the end, and from the front to where it began.
         for upto in (None, began) if began else (None,):
             while True:
                 hosts = await uris.waiting_hosts(
-                    conn, stage.number, after=stage.after, upto=upto, most=PAGE_HOSTS
+                    conn, stage.number, after=stage.after, upto=upto, most=page_hosts
                 )
                 found, last = await self._claim_of(conn, stage, hosts)
                 count += found
                 if last is not None or not self._fetching.room:
                     stage.after = last or stage.after
                     return count, False
-                if len(hosts) < PAGE_HOSTS:
+                if len(hosts) < page_hosts:
                     break
                 stage.after = hosts[-1].host
             stage.after = ""

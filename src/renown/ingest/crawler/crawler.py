@@ -176,6 +176,8 @@ class Crawler:
                 opened.callback(keeping.terminate)
                 claiming = await self._connect()
                 opened.callback(claiming.terminate)
+                for conn in (keeping, claiming):
+                    await uris.plan_by_key(conn)
                 self.tally.problem = None
                 self._nothing_at = -1
                 await _first_to_end(self._keep(keeping), self._claim(claiming))

@@ -47,32 +47,33 @@ class Settled(msgspec.Struct, frozen=True):
 async def settle(
     conn: Conn, attempts: Sequence[Attempt], now: datetime, *, pauses: Pauses = USUAL
 ) -> list[Settled]:
-    """Keep attempts, all in one transaction; in several where one of them cannot be kept.
+    """Keep attempts, all in one transaction; one by one where one of them cannot be kept.
 
     Raises:
         StoreError: the database failed; nothing of the transaction at hand was kept.
     """
     if not attempts:
         return []
+    attempts = [_sound(one) for one in attempts]
     try:
         with naming_failures():
-            return [await _settle(conn, [_sound(one) for one in attempts], now, pauses)]
+            return [await _settle(conn, attempts, now, pauses)]
     except StoreError:
         raise
-    except Exception as exc:  # noqa: BLE001 - whatever it is, it is about one of them
-        if len(attempts) == 1:
-            return [await _settle_alone(conn, attempts[0], now, pauses, exc)]
-        log.warning("batch_divided", attempts=len(attempts), error=type(exc).__name__)
-        return [
-            settled for one in attempts for settled in await settle(conn, [one], now, pauses=pauses)
-        ]
+    except Exception as exc:
+        log.error("batch_divided", attempts=len(attempts), exc_info=exc)
+    return [await _settle_alone(conn, one, now, pauses) for one in attempts]
 
 
-async def _settle_alone(
-    conn: Conn, attempt: Attempt, now: datetime, pauses: Pauses, why: Exception
-) -> Settled:
-    """Keep that there was an attempt, when what it gave cannot be kept."""
-    log.error("attempt_unkept", uri_id=attempt.due.uri_id, error=type(why).__name__)
+async def _settle_alone(conn: Conn, attempt: Attempt, now: datetime, pauses: Pauses) -> Settled:
+    """Keep an attempt; if what it gave cannot be kept, then at least that there was one."""
+    try:
+        with naming_failures():
+            return await _settle(conn, [attempt], now, pauses)
+    except StoreError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - it was logged when the batch was divided
+        log.debug("attempt_unkept", uri_id=attempt.due.uri_id, error=type(exc).__name__)
     bare = Fetched(outcome="broken", reason="unkept", duration_ms=attempt.fetched.duration_ms)
     with naming_failures():
         return await _settle(conn, [msgspec.structs.replace(attempt, fetched=bare)], now, pauses)

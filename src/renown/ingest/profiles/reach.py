@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from renown.derive.document_state import document_state
 from renown.derive.profile import State
 from renown.spec.documents.model import Finding
 from renown.store.profile_material import Material
@@ -13,25 +14,19 @@ _FAILURES = {
     "unsupported": "uri-unsupported",
     "wrong-content": "content-mismatch",
 }
-_REGISTRATIONS = ("registration", "untyped-registration")
-_OBJECTS = ("agent-card", "nft-metadata", "domain-proof", "feedback", "object")
 
 
 def state_of(material: Material) -> State:
     """What became of the agent's URI. A file that was read once counts until another is read."""
     if not material.uri:
         return "none"
-    if material.document_id is not None:
-        if material.document_class in _REGISTRATIONS:
-            return "strict" if material.reading == "strict" else "tolerant"
-        return "foreign" if material.document_class in _OBJECTS else "unreadable"
-    if material.uri_kind == "unsupported":
-        return "unsupported"
-    if not material.attempts:
-        return "pending"
-    if material.outcome == "unsupported":
-        return "unsupported"
-    return "unreadable" if material.outcome == "undecodable" else "unreachable"
+    return document_state(
+        kind=material.uri_kind,
+        attempts=material.attempts or 0,
+        outcome=material.outcome,
+        document_class=material.document_class,
+        reading=material.reading,
+    )
 
 
 def uri_findings(material: Material) -> list[Finding]:

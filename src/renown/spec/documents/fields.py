@@ -57,7 +57,10 @@ _EMPTY = {
     "description": Finding("empty-description", "/description"),
     "image": Finding("empty-image", "/image"),
 }
+_MISSING_SERVICES = Finding("missing-services", "/services")
+_NO_SERVICES = Finding("no-services", "/services")
 _READ = frozenset({*_X402, *_TRUSTS, *_MOMENTS, *_TAGS, "endpoints"})
+_LOOSE_KEYS = frozenset(_LOOSE)
 _TRUST = frozenset({"reputation", "crypto-economic", "tee-attestation"})
 
 
@@ -76,17 +79,17 @@ def read_fields(value: dict[str, Any], notes: Notes) -> Registration:
     trust = _trust(value, "supportedTrust", notes)
     tags: tuple[str, ...] = ()
     updated_at = None
-    if unknown := value.keys() - _STANDARD:
-        if not unknown.isdisjoint(_READ):
-            if x402 is None and (key := _respelt(value, _X402, "x402Support", notes)):
-                x402 = flag(value[key])
-            if not trust and (key := _respelt(value, _TRUSTS, "supportedTrust", notes)):
-                trust = _trust(value, key, notes)
-            tags = next((items(value[key]) for key in _TAGS if key in value), ())
-            updated_at = _moment(value, notes)
-        if not unknown.isdisjoint(_LOOSE):
-            services = _with_loose(value, services, notes)
-        unknown -= _READ
+    beside = value.keys() - _STANDARD
+    if beside and not beside.isdisjoint(_READ):
+        if x402 is None and (key := _respelt(value, _X402, "x402Support", notes)):
+            x402 = flag(value[key])
+        if not trust and (key := _respelt(value, _TRUSTS, "supportedTrust", notes)):
+            trust = _trust(value, key, notes)
+        tags = _tags(value)
+        updated_at = _moment(value, notes)
+        beside -= _READ
+    if beside and not beside.isdisjoint(_LOOSE_KEYS):
+        services = _with_loose(value, services, notes)
     return Registration(
         type=text(kind, LONGEST_TYPE),
         name=name,
@@ -99,7 +102,7 @@ def read_fields(value: dict[str, Any], notes: Notes) -> Registration:
         trust=trust,
         tags=tags,
         updated_at=updated_at,
-        other={key: value[key] for key in sorted(unknown)} if unknown else {},
+        other={key: value[key] for key in value if key in beside} if beside else {},
     )
 
 
@@ -139,9 +142,9 @@ def _text(value: dict[str, Any], field: str, longest: int, notes: Notes) -> str 
     found = text(given, longest) if given else None
     if found is None or given is None:
         if type(given) is str:
-            notes.keep(_EMPTY[field])
+            notes.append(_EMPTY[field])
             return None
-        notes.keep(_MISSING[field])
+        notes.append(_MISSING[field])
         if given is not None:
             notes.add("wrong-json-type", f"/{field}", "should be a text")
     elif len(given) > longest:
@@ -168,7 +171,7 @@ def _services(value: dict[str, Any], notes: Notes) -> tuple[Service, ...]:
     elif older := value.get("endpoints"):
         notes.add("nonstandard-spelling", "/endpoints", "`services`")
         return read_services(older, "/endpoints", notes)
-    notes.add("missing-services" if services is None else "no-services", "/services")
+    notes.append(_NO_SERVICES if services is not None else _MISSING_SERVICES)
     return ()
 
 
@@ -190,9 +193,9 @@ def _trust(value: dict[str, Any], field: str, notes: Notes) -> tuple[str, ...]:
     given = value.get(field)
     if not given:
         return ()
+    models = items(given)
     if not are_texts(given):
         notes.add("wrong-json-type", f"/{field}", "should be a list of texts")
-    models = items(given)
     if not _TRUST.issuperset(models):
         odd = ", ".join(model for model in models if model not in _TRUST)
         notes.add("unknown-trust", f"/{field}", odd)
@@ -203,10 +206,18 @@ def _respelt(
     value: dict[str, Any], keys: tuple[str, ...], standard: str, notes: Notes
 ) -> str | None:
     """The first of `keys` that the object has: another tool's name of a field of the standard."""
-    key = next((key for key in keys if value.get(key) is not None), None)
-    if key is not None:
-        notes.add("nonstandard-spelling", f"/{key}", f"`{standard}`")
-    return key
+    for key in keys:
+        if value.get(key) is not None:
+            notes.add("nonstandard-spelling", f"/{key}", f"`{standard}`")
+            return key
+    return None
+
+
+def _tags(value: dict[str, Any]) -> tuple[str, ...]:
+    for key in _TAGS:
+        if key in value and (listed := items(value[key])):
+            return listed
+    return ()
 
 
 def _moment(value: dict[str, Any], notes: Notes) -> int | None:

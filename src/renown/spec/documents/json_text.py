@@ -37,8 +37,7 @@ _PLAIN_BYTES = LONGEST_TEXT
 _EXACT = 2**53
 _SURELY_EXACT = 16
 """Whole numbers of fewer characters are below it."""
-DIGITS = b"0123456789"
-_DIGITS_ONLY = bytes(0x30 if byte in DIGITS else 0x20 for byte in range(256))
+_DIGITS_ONLY = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _SIXTEEN = b"0" * 16
 _ORDINARY = bytes(byte for byte in range(127) if byte not in b"[]{}\\")
 """What tells nothing about depth, escapes or hidden characters."""
@@ -102,24 +101,28 @@ def _parse_plain(raw: bytes) -> Parsed | None:
         return None
     try:
         value = _decode(raw)
-        if not odd.isascii() and is_hidden(odd.decode()):
+        if odd.strip(b"[]{}") and _is_hiding(raw, odd):
             return None
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
     content = _encode(value)
     if (
-        # Escapes can say anything.
-        (b"\\" in odd and (b"\\u" in raw or b"\\b" in raw or b"\\f" in raw))
-        or b"\x7f" in odd
         # Of a key that stands twice, one is lost in `content`, and its quotes with it.
-        or (content != raw and raw.count(b'"') != content.count(b'"'))
+        (content != raw and raw.count(b'"') != content.count(b'"'))
+        or (raw.translate(_DIGITS_ONLY).find(_SIXTEEN) >= 0 and _LONG_NUMBER.search(raw))
         or (len(raw) > MOST_ENTRIES and (raw.count(b":") > MOST_KEYS or raw.count(b",") > 4_000))
     ):
         return None
-    digits = len(raw) - len(raw.translate(None, DIGITS))
-    if digits >= 16 and _SIXTEEN in raw.translate(_DIGITS_ONLY) and _LONG_NUMBER.search(raw):
-        return None
     return Parsed(value, content)
+
+
+def _is_hiding(raw: bytes, odd: bytes) -> bool:
+    """Whether a text may hold what is not seen; escapes can say anything."""
+    return (
+        b"\x7f" in odd
+        or (b"\\" in odd and (b"\\u" in raw or b"\\b" in raw or b"\\f" in raw))
+        or (not odd.isascii() and is_hidden(odd.decode()))
+    )
 
 
 def _may_be_deep(brackets: bytes) -> bool:

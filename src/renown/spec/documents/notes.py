@@ -14,42 +14,34 @@ LONGEST_PATH = 300
 _LONGEST_KEY = 80
 
 
-class Notes:
-    """Collects findings of one file."""
+class Notes(list[Finding]):
+    """Collects findings of one file; ready-made ones can be appended."""
 
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: list[Finding] = []
+    __slots__ = ()
 
     def add(self, code: str, path: str = "", detail: str = "") -> None:
         """Note `code` at `path`, made by `step`. Foreign text in `detail` is cleaned and cut."""
-        self._found.append(Finding(code, path, _clean(detail) if detail else ""))
-
-    def keep(self, finding: Finding) -> None:
-        """Note what is ready-made."""
-        self._found.append(finding)
-
-    def __contains__(self, code: str) -> bool:
-        return any(found.code == code for found in self._found)
+        self.append(Finding(code, path, _clean(detail) if detail else ""))
 
     def sorted(self) -> tuple[Finding, ...]:
         """What was noted, in order, each once; of codes met too often, how often."""
-        found = self._found
+        if len(self) <= 1:
+            return tuple(self)
+        found = set(self)
         if len(found) > MOST_PER_CODE:
             found = self._bounded()
-        return tuple(sorted(set(found))) if len(found) > 1 else tuple(found)
+        return tuple(sorted(found))
 
-    def _bounded(self) -> list[Finding]:
+    def _bounded(self) -> set[Finding]:
         counts: Counter[str] = Counter()
-        kept = []
-        for found in dict.fromkeys(self._found):
+        kept = set()
+        for found in dict.fromkeys(self):
             counts[found.code] += 1
             if counts[found.code] <= MOST_PER_CODE:
-                kept.append(found)
+                kept.add(found)
         for code, count in counts.items():
             if count > MOST_PER_CODE:
-                kept.append(Finding(code, "", f"{count} times in all"))
+                kept.add(Finding(code, "", f"{count} times in all"))
         return kept
 
 

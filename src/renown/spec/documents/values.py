@@ -29,13 +29,23 @@ def items(value: Any) -> tuple[str, ...]:
     """A list of texts: from texts, numbers, or objects by their name. Each once, in order."""
     if type(value) is not list:
         value = _listed(value)
+    elif len(value) <= MOST_ITEMS and are_tidy(value):
+        return tuple(dict.fromkeys(value))
     found = dict.fromkeys([_named(item) for item in value[: 5 * MOST_ITEMS]])
     return tuple([name for name in found if name is not None][:MOST_ITEMS])
 
 
+def are_tidy(value: list[Any]) -> bool:
+    """Whether all are texts that need not be trimmed or cut."""
+    for item in value:
+        if type(item) is not str or not item or len(item) > LONGEST_ITEM or item != item.strip():
+            return False
+    return True
+
+
 def are_texts(value: Any) -> bool:
     """Whether `value` is the list of texts that the standard wants."""
-    return isinstance(value, list) and all(type(item) is str for item in value)
+    return type(value) is list and {str}.issuperset(map(type, value))
 
 
 def flag(value: Any) -> bool | None:
