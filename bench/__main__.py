@@ -16,14 +16,17 @@ from typing import TypeVar
 
 import structlog
 
-from bench import backfill, decode, follow, harness, reorg, restart
+from bench import backfill, crawl, decode, documents, exports, follow, harness, reorg, restart
+from bench import search as searching
 from bench.harness import Report
 from renown.store.embedded import pg_bin_dir
 from renown.store.embedded.programs import major_version
 
 T = TypeVar("T")
 
-BENCHES = ("decode", "backfill", "reorg", "restart", "follow")
+INDEX = ("decode", "backfill", "reorg", "restart", "follow")
+DOCUMENTS = ("documents", "crawl", "search", "exports")
+BENCHES = (*INDEX, *DOCUMENTS)
 DENSITIES = ("network", "dense")
 FLAT = 0.10
 """How much the indexer's peak memory may differ between the smallest and the largest backfill."""
@@ -63,6 +66,18 @@ def _all(options: argparse.Namespace) -> Iterator[Report]:
     if "follow" in wanted:
         for density in options.density:
             yield asyncio.run(follow.run(density, blocks_per_second=2.0, seconds=60.0))
+    yield from _of_documents(wanted, rounds, options.agents)
+
+
+def _of_documents(wanted: list[str], rounds: int, agents: int) -> Iterator[Report]:
+    if "documents" in wanted:
+        yield documents.run()
+    if "crawl" in wanted:
+        yield asyncio.run(crawl.run(rounds=rounds))
+    if "search" in wanted:
+        yield searching.measure(agents)
+    if "exports" in wanted:
+        yield asyncio.run(exports.run(agents, rounds))
 
 
 def _decode() -> Iterator[Report]:
@@ -97,6 +112,12 @@ def _options() -> argparse.Namespace:
         type=_listed(_events),
         default=[100_000, 1_000_000],
         help="events of a backfill: 100k,1M (default); 10M takes its time and 16 GB of disk",
+    )
+    parser.add_argument(
+        "--agents",
+        type=_events,
+        default=1_000_000,
+        help="agents that are searched and exported: 1M (default)",
     )
     parser.add_argument("--density", type=_listed(_one_of(DENSITIES)), default=list(DENSITIES))
     parser.add_argument("--only", type=_listed(_one_of(BENCHES)), default=list(BENCHES))

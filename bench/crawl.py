@@ -26,6 +26,7 @@ from renown.types import ZERO_ADDRESS, BlockRef
 
 URIS, HOSTS = 20_000, 600
 CONNECTIONS, PER_HOST = 64, 2
+AGENTS_A_BLOCK = 20
 LEAST = 0.5
 """Budget: the crawler's URIs a second against the peer's."""
 FLAT = 0.10
@@ -77,17 +78,21 @@ async def run(uris: int = URIS, hosts: int = HOSTS, rounds: int = 3) -> Report:
 async def _fill(dsn: str, uris: int, hosts: int) -> None:
     """An index of agents with these URIs, as the indexer leaves it."""
     devnet = find(str(DEVNET_CHAIN_ID))
-    block = BlockRef(1, bytes([1]) * 32, bytes(32), 1_760_000_000)
     facts: list[Fact] = []
+    blocks = [
+        BlockRef(number, number.to_bytes(32), (number - 1).to_bytes(32), 1_760_000_000 + number)
+        for number in range(1, uris // AGENTS_A_BLOCK + 2)
+    ]
     for n in range(uris):
-        place, who = (1, 2 * n, n.to_bytes(32)), n.to_bytes(20)
-        facts.append(AgentTransferred(*place, devnet.identity, n, ZERO_ADDRESS, who))
-        place = (1, 2 * n + 1, n.to_bytes(32))
-        facts.append(AgentRegistered(*place, devnet.identity, n, who, url_of(n, hosts).encode()))
+        number, index = 1 + n // AGENTS_A_BLOCK, 2 * (n % AGENTS_A_BLOCK)
+        tx, who = n.to_bytes(32), n.to_bytes(20)
+        facts.append(AgentTransferred(number, index, tx, devnet.identity, n, ZERO_ADDRESS, who))
+        uri = url_of(n, hosts).encode()
+        facts.append(AgentRegistered(number, index + 1, tx, devnet.identity, n, who, uri))
     writer = await acquire(
         await connect(dsn), devnet, start_block=1, genesis_hash=None, name="bench"
     )
-    await writer.extend(Extension(block, facts, [], [block]))
+    await writer.extend(Extension(blocks[-1], facts, [], blocks))
     await writer.close()
 
 

@@ -25,6 +25,7 @@ import uvloop
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bench.crawl import CONNECTIONS, PER_HOST, url_of
+from renown.ingest.collector import calm_collector
 from renown.ingest.crawler import Crawler
 from renown.ingest.profiles import refresh
 from renown.offchain.fetcher import Fetcher
@@ -84,6 +85,7 @@ async def get(port: int) -> dict[str, Any]:
 
 
 async def main() -> None:
+    calm_collector()
     port, what = int(os.environ["BENCH_PORT"]), sys.argv[1]
     started = time.perf_counter()
     found = await (get(port) if what == "get" else crawl(port, rows=what == "rows"))

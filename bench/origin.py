@@ -15,15 +15,26 @@ from typing import cast
 
 import uvloop
 
+WITH_SERVICES = 5
+"""One file in so many names services, as on the network; the others are a few lines."""
+
 
 def registration(path: str) -> bytes:
-    """The file at a path: of an agent as they are, about 1.2 KB."""
+    """The file at a path. Sizes are those of the network: a median of about 230 bytes, a tenth of
+    750 and more."""
     name = path.strip("/").removesuffix(".json")
-    return json.dumps(
-        {
-            "type": "https://eips.ethereum.org/EIPS/eip-8004#registration-v1",
-            "name": f"Agent {name}",
-            "description": f"Agent {name} reads contracts and reports what it finds. " * 4,
+    number = int("0" + "".join(filter(str.isdigit, name)))
+    file: dict[str, object] = {
+        "type": "https://eips.ethereum.org/EIPS/eip-8004#registration-v1",
+        "name": f"Agent {name}",
+        "description": f"Agent {name} reads contracts and reports what it finds.",
+        "image": "",
+        "active": True,
+        "x402Support": number % 6 != 0,
+    }
+    if number % WITH_SERVICES == 0:
+        file |= {
+            "description": f"Agent {name} reads contracts and reports what it finds. " * 3,
             "image": f"https://img.example/{name}.png",
             "services": [
                 {
@@ -41,15 +52,13 @@ def registration(path: str) -> bytes:
             ],
             "registrations": [
                 {
-                    "agentId": int("0" + "".join(filter(str.isdigit, name))),
+                    "agentId": number,
                     "agentRegistry": "eip155:31337:0x8004a169fb4a3325136eb29fa0ceb6d2e539a432",
                 }
             ],
             "supportedTrust": ["reputation", "crypto-economic"],
-            "active": True,
-            "x402Support": False,
         }
-    ).encode()
+    return json.dumps(file, separators=(",", ":")).encode()
 
 
 class Answering(asyncio.Protocol):

@@ -138,6 +138,9 @@ async def _queries(conn: Conn, plans: Plans, size: int) -> dict[str, list[Query]
         wanted = Wanted(text=text, terms=filters.expression(terms) if terms else "")
         return lambda: facets.count(conn, plans, wanted, KINDS)
 
+    def alike(name: str) -> Query:
+        return lambda: names.alike(conn, name, limit=5)
+
     deep = []
     for _ in range(10):
         text, place = pick(common), None
@@ -161,7 +164,7 @@ async def _queries(conn: Conn, plans: Plans, size: int) -> dict[str, list[Query]
         "skill and alive": [ordered(f"{skill} alive:yes") for skill in skills],
         "owner": [ordered(f"owner:0x{owner}") for owner in owners],
         "deep page": deep,
-        "typo": [lambda name=name: names.alike(conn, name, limit=5) for name in typos],
+        "typo": [alike(name) for name in typos],
         "facets, few matches": [counted(pick(middling), "kind:mcp alive:yes") for _ in every],
         "facets, many matches": [counted(pick(common)) for _ in every],
         "facets, all agents": [lambda: facets.kept(conn, KINDS, None)],
@@ -184,6 +187,12 @@ def _misspelt(name: str, chance: random.Random) -> str:
     )
 
 
+def measure(size: int = SIZE, seconds: float = 60.0) -> Report:
+    """Of a world made for it and dropped afterwards."""
+    with rig.postgres() as server:
+        return asyncio.run(_made(server, size, seconds))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=SIZE)
@@ -195,18 +204,17 @@ def main() -> int:
     if options.dsn:
         report = asyncio.run(run(options.dsn, options.size, options.seconds))
     else:
-        with rig.postgres() as server:
-            report = asyncio.run(_made(server, options))
+        report = measure(options.size, options.seconds)
     print(harness.show(report))
     path = harness.save([report], about, options.json)
     print(f"\nwritten to {path}")
     return int(any(figure.within is False for figure in report.figures))
 
 
-async def _made(server: Any, options: argparse.Namespace) -> Report:
+async def _made(server: Any, size: int, seconds: float) -> Report:
     dsn = await rig.new_database(server, "search")
-    await search_world.make(dsn, options.size)
-    return await run(dsn, options.size, options.seconds)
+    await search_world.make(dsn, size)
+    return await run(dsn, size, seconds)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from renown.obs import metrics
 from renown.settings import describe
+from renown.spec.documents.reading import ALLOWANCES
+from renown.spec.findings import FINDINGS
 from renown.store.embedded import ephemeral_postgres
 from renown.store.migrate import migrate
 from renown.store.pool import connect
@@ -25,6 +27,7 @@ def main() -> int:
     pages = {
         "docs/reference/settings.md": settings_page(),
         "docs/reference/metrics.md": metrics_page(),
+        "docs/reference/findings.md": findings_page(),
         "src/renown/store/schema.txt": schema(),
     }
     stale = [name for name, text in pages.items() if text != _read(ROOT / name)]
@@ -71,6 +74,44 @@ def metrics_page() -> str:
         shown = ", ".join(f"`{label}`" for label in labels)
         lines.append(f"| `{name}` | {family.type} | {shown} | {family.documentation} |")
     return "\n".join(lines) + "\n"
+
+
+def findings_page() -> str:
+    """Every finding, by subject."""
+    lines = ["# Findings", "", NOTE, *_FINDINGS_INTRODUCTION]
+    subject = ""
+    for kind in FINDINGS.values():
+        if kind.subject != subject:
+            subject = kind.subject
+            lines += ["", f"## {subject.capitalize()}", "", _SUBJECTS[subject], ""]
+            lines += ["| code | severity | what is so | what to do |", "|---|---|---|---|"]
+        strict = ", not strict" if kind.code in ALLOWANCES else ""
+        texts = (text.replace("|", "\\|") for text in (kind.title, kind.fix))
+        lines.append(f"| `{kind.code}` | {kind.severity}{strict} | {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
+
+
+_FINDINGS_INTRODUCTION = (
+    "",
+    "What can be found about a file, a URI, an identity, an endpoint or the file of a record. The",
+    "codes are stable: none changes its meaning, and one that goes out of use stays listed.",
+    "",
+    "- *error*: readers lose or mistake something because of it.",
+    "- *warning*: some will, or a person should look.",
+    "- *info*: worth knowing; nothing is wrong.",
+    "",
+    "*Not strict* marks what keeps a file from being read strictly: a reader that knows only the",
+    "standard would miss or mistake something; ours makes an allowance and says so here.",
+    "[Documents](../explanation/documents.md) explains how files are read, and",
+    "[Lint a file](../howto/lint-a-file.md) how to check one before it is registered.",
+)
+_SUBJECTS = {
+    "document": "About the bytes behind a URI, whoever's URI it is.",
+    "identity": "About an agent: its file, its chain, its hosts and its neighbours taken together.",
+    "uri": "About the URI of an agent and the last attempt to read it.",
+    "endpoint": "About what an agent says it can be called at, as found when it was called.",
+    "attachment": "About the files that feedback, responses and validations name.",
+}
 
 
 def schema() -> str:

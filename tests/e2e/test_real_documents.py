@@ -1,8 +1,8 @@
 """Documents of real agents, from facts to search: crawled, kept, found, served, none lost.
 
-Each document is the `data:` URI of one agent, serialised as the collection says (keys sorted, compact,
-UTF-8), and the odd URIs of the collection are agents of their own. `-s` prints the natural queries
-and what they find.
+Each document is the `data:` URI of one agent, serialised as the collection says (keys sorted,
+compact, UTF-8), and the odd URIs of the collection are agents of their own. `-s` prints the
+natural queries and what they find.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ pytestmark = [
 
 QUERIES = (
     "weather forecast", "trading bot", "defi yield", "token swap", "nft marketplace",
-    "smart contract audit", "code review", "image generation", "data analysis", "research assistant",
-    "customer support", "translation", "price oracle", "prediction market", "social media",
+    "smart contract audit", "code review", "image generation", "data analysis",
+    "research assistant", "customer support", "translation", "price oracle",
+    "prediction market", "social media",
     "music", "on-chain reputation", "x402 payments", "mcp server tools", "autonomous agent base",
 )  # fmt: skip
 
@@ -125,7 +126,7 @@ async def test_real__when_crawled__then_every_agent_has_a_row_and_every_byte_is_
     found = {f["code"] for row in rows for f in json.loads(row["findings"])}
     assert found <= FINDINGS.keys()
     states = Counter(row["state"] for row in rows if row["agent_id"] < len(DOCUMENTS))
-    print(f"\nreal documents: {dict(states)}", file=sys.stderr)
+    sys.stderr.write(f"\nreal documents: {dict(states)}\n")
     assert states["strict"] + states["tolerant"] > 0.9 * len(DOCUMENTS)
     for row in rows:
         if row["agent_id"] >= len(DOCUMENTS):
@@ -157,7 +158,7 @@ async def test_real__when_searched__then_answers_are_whole(
 ) -> None:
     page = await search(api, q=query, limit=5)
     names = [item["profile"]["name"] for item in page["items"]]
-    print(f"\n{query!r}: {page['search']['total']} -> {names}", file=sys.stderr)
+    sys.stderr.write(f"\n{query!r}: {page['search']['total']} -> {names}\n")
     assert page["as_of"]
     for item in page["items"]:
         assert item["profile"]["state"] in ("strict", "tolerant", "foreign")

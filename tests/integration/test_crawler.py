@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 
-from renown.ingest.crawler import patience, settling, upkeep
+from renown.ingest.crawler import patience, upkeep
+from renown.ingest.crawler import reading as reading_module
 from renown.offchain.fetched import Fetched
 from renown.spec.documents import read_document
 from renown.spec.events import FeedbackGiven
@@ -154,7 +155,7 @@ async def test_crawl__hostile_headers_and_places__are_stored_harmlessly(
         fresh_database_url, "SELECT etag, last_modified FROM uri ORDER BY host LIMIT 1"
     ) == [(None, None)]
     longest = "SELECT max(length(final_url)) FROM resolution"
-    assert await value(fresh_database_url, longest) == settling.LONGEST_URL
+    assert await value(fresh_database_url, longest) == reading_module.LONGEST_URL
 
 
 async def test_crawl__one_that_cannot_be_kept__does_not_hold_up_the_others(
@@ -167,7 +168,7 @@ async def test_crawl__one_that_cannot_be_kept__does_not_hold_up_the_others(
             raise ZeroDivisionError
         return read_document(body)
 
-    monkeypatch.setattr(settling, "read_document", read)
+    monkeypatch.setattr(reading_module, "read_document", read)
     await put(fresh_database_url, A, B, inline(poison), inline(registration("In")))
 
     tally = await crawl(fresh_database_url, Web(**{A: poison, B: registration()}))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from renown.ingest.crawler import Crawler
 from renown.ingest.profiles import refresh
 from renown.offchain.fetched import Fetched
 from renown.spec.findings import FINDINGS
-from renown.spec.uris import Uri
+from renown.spec.uris import Uri, parse_uri
+from renown.store.forget import forget
 from renown.store.pool import Conn, connect
-from tests.factories import ALICE, BOB, CAROL, DEVNET, Story, person
+from tests.factories import ALICE, BASE, BOB, CAROL, DEVNET, Story, person
 
 REGISTRY = "eip155:31337:0x" + DEVNET.identity.hex()
 TYPE = "https://eips.ethereum.org/EIPS/eip-8004#registration-v1"
@@ -354,3 +357,127 @@ async def test_refresh__when_another_process_marks_an_agent_meanwhile__then_it_i
     await marking[0]
     assert await conn.fetchval("SELECT count(*) FROM profile_due") == 1
     await other.close()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"https://evil.example\\@victim.example/a.json",
+        b"https://victim.example@evil.example/a.json",
+        b"https://evil.example:8443/a.json",
+        "https://raw.githubusercontent\u3002com/me/a.json".encode(),
+        "https://\uff47ithub.com/me/a.json".encode(),
+        b"https://s3.us-east-1.amazonaws.com/bucket/a.json",
+        b"https://93.184.216.34/a.json",
+        b"https://evil.example\\@a\x00b/a.json",
+        b"https://evil.example\\@" + b"a" * 7_500 + b"/a.json",
+    ],
+)
+async def test_domain__when_uri_is_dressed_up__then_nobody_else_is_verified(
+    fresh_database_url: str, conn: Conn, web: Web, uri: bytes
+) -> None:
+    web.pages[parse_uri(uri).text] = file(0, "Impostor")
+    await Story().mint(0, uri=uri).mint(1, uri=inline(file(1))).write(fresh_database_url)
+    await crawl(fresh_database_url, web)
+    assert set((await row(conn, 0))["domains"]) <= {"evil.example"}
+    assert (await row(conn, 1))["state"] == "strict"
+
+
+async def test_domain__when_file_is_withdrawn__then_no_longer_verified(
+    fresh_database_url: str, conn: Conn, web: Web
+) -> None:
+    page = "https://own.example/agent.json"
+    web.pages[page] = file(0)
+    await Story().mint(0, uri=page.encode()).write(fresh_database_url)
+    await crawl(fresh_database_url, web)
+    assert (await row(conn, 0))["domains"] == ["own.example"]
+    for answer, kept in (
+        (Fetched(outcome="timeout"), True),
+        (Fetched(outcome="http-error", status=410), False),
+    ):
+        web.pages[page] = answer
+        await conn.execute("UPDATE uri SET due_at = now()")
+        await conn.execute("DELETE FROM host")
+        await crawl(fresh_database_url, web)
+        assert (await row(conn, 0))["domains"] == (["own.example"] if kept else [])
+
+
+async def test_domain__when_host_serves_files_of_many_owners__then_its_word_is_needed(
+    fresh_database_url: str, conn: Conn, web: Web
+) -> None:
+    def say(*named: int) -> bytes:
+        claims = [{"agentId": n, "agentRegistry": REGISTRY} for n in named]
+        return json.dumps({"registrations": claims}).encode()
+
+    story = Story()
+    for number in range(4):
+        web.pages[f"https://mint.example/{number}"] = file(number, f"Minted {number}")
+        story.mint(number, person(number), f"https://mint.example/{number}".encode())
+        await conn.execute("DELETE FROM host")  # it rests, because its well-known file fails
+        await story.write(fresh_database_url)
+        await crawl(fresh_database_url, web)
+        story.next_block()
+        verified = await conn.fetchval("SELECT count(*) FROM agent_profile WHERE domains <> '{}'")
+        assert verified == (number + 1 if number < 3 else 0)
+    web.pages["https://mint.example/.well-known/agent-registration.json"] = say(2)
+    await conn.execute("UPDATE uri SET due_at = now() WHERE uri LIKE '%well-known%'")
+    await conn.execute("DELETE FROM host")
+    await crawl(fresh_database_url, web)
+    rows = await conn.fetch("SELECT agent_id FROM agent_profile WHERE domains <> '{}'")
+    assert [r[0] for r in rows] == [2]
+
+
+async def test_refresh__when_a_row_cannot_be_stored__then_the_others_are(
+    fresh_database_url: str, conn: Conn, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    for number in range(5):
+        story.mint(number, uri=inline(file(number, f"Agent {number}" if number != 2 else "Poison")))
+    await story.write(fresh_database_url)
+    real = sys.modules["renown.ingest.profiles.build"].build
+
+    def poisoned(material: Any, registration: Any, **rest: Any) -> Any:
+        made = real(material, registration, **rest)
+        return msgspec.structs.replace(made, name="a\0b") if made.name == "Poison" else made
+
+    monkeypatch.setattr(sys.modules["renown.ingest.profiles.refresh"], "build", poisoned)
+    await crawl(fresh_database_url, web)
+    rows = await conn.fetch("SELECT agent_id, state, name FROM agent_profile ORDER BY agent_id")
+    assert [r["name"] for r in rows] == ["Agent 0", "Agent 1", None, "Agent 3", "Agent 4"]
+    assert rows[2]["state"] == "strict"
+    assert await conn.fetchval("SELECT count(*) FROM profile_due") == 0
+
+
+async def test_copy__when_the_first_is_sold__then_the_second_is_looked_at_again(
+    fresh_database_url: str, conn: Conn, web: Web
+) -> None:
+    same = inline(file(0))
+    story = Story().mint(0, ALICE, same).next_block().mint(1, ALICE, same)
+    await story.write(fresh_database_url)
+    await crawl(fresh_database_url, web)
+    assert "document-copied" not in await codes(conn, 1)
+    await story.next_block().transfer(0, ALICE, BOB).write(fresh_database_url)
+    await crawl(fresh_database_url, web)
+    assert "document-copied" in await codes(conn, 1)
+
+
+async def test_forget__when_a_chain_goes__then_agents_of_others_are_looked_at_again(
+    fresh_database_url: str, conn: Conn, web: Web
+) -> None:
+    same = inline(file(0, "Twin"))
+    await Story().mint(0, ALICE, same).write(fresh_database_url)
+    await Story(BASE).next_block(5).mint(0, BOB, same).write(fresh_database_url)
+    await crawl(fresh_database_url, web)
+    there = "SELECT leads, findings::text FROM agent_profile WHERE chain_id = $1"
+    before = await conn.fetchrow(there, BASE.chain_id)
+    assert before is not None
+    assert not before["leads"]
+    assert "document-copied" in before["findings"]
+    await forget(conn, DEVNET.chain_id)
+    await crawl(fresh_database_url, web)
+    after = await conn.fetchrow(there, BASE.chain_id)
+    assert after is not None
+    assert after["leads"]
+    assert "document-copied" not in after["findings"]
+    names = await conn.fetch("SELECT * FROM agent_name")
+    assert [tuple(r) for r in names] == [("twin", 1)]

@@ -95,8 +95,9 @@ def test_real_documents__names_services_and_claims__are_all_found() -> None:
         services = value.get("services") or value.get("endpoints") or []
         if isinstance(services, list):  # lists beside the services may add one
             assert len(found.services) >= len(services)
-            endpoints = [one.get("endpoint") for one in services if isinstance(one, dict)]
-            assert {one.endpoint for one in found.services} >= {one.strip() for one in endpoints if one}
+            objects = [one for one in services if isinstance(one, dict)]
+            endpoints = {one["endpoint"].strip() for one in objects if one.get("endpoint")}
+            assert {one.endpoint for one in found.services} >= endpoints
         assert len(found.claims) == len(value.get("registrations") or [])
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from renown.ingest.crawler import fetching
 from renown.ingest.crawler.fetching import Fetching
+from renown.ingest.crawler.reading import Reading
 from renown.offchain.fetched import Fetched
 from renown.spec.uris import parse_uri
 from renown.store.uris import Due
@@ -48,7 +49,12 @@ def of_host(host: str, count: int, first: int = 0) -> list[Due]:
 
 def fetching_on(web: Web, *, connections: int = 8, per_host: int = 2) -> Fetching:
     return Fetching(
-        web, connections=connections, per_host=per_host, clock=Clock(), on_done=lambda: None
+        web,
+        Reading(),
+        connections=connections,
+        per_host=per_host,
+        clock=Clock(),
+        on_done=lambda: None,
     )
 
 
@@ -147,7 +153,7 @@ async def test_fetching__a_host_that_says_stop__is_asked_no_more():
     assert pool.unsettled == 7
     pool.settled(pool.unsettled_batch(7))
     assert pool.idle
-    assert pool.room_of("busy.example") == 8
+    assert pool.room_of("busy.example") == 2 * fetching.TURN_URIS
 
 
 async def test_fetching__a_reader_that_raises__is_an_outcome():

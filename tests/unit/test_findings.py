@@ -62,3 +62,16 @@ def test_findings__each__has_a_code_a_title_and_a_fix(kind: FindingKind) -> None
 def test_severity__of_a_code_of_a_later_version__is_info() -> None:
     assert severity("not-invented-yet") == "info"
     assert severity("not-json") == "error"
+
+
+def test_findings__their_page__says_what_the_table_says() -> None:
+    page = (SPEC.parents[2] / "docs" / "reference" / "findings.md").read_text()
+    rows = dict(
+        re.findall(r"^\| `([a-z0-9-]+)` \| ((?:error|warning|info)[^|]*) \|", page, re.MULTILINE)
+    )
+
+    assert list(rows) == list(FINDINGS)
+    for code, told in rows.items():
+        assert told.split(",")[0] == FINDINGS[code].severity
+        assert ("not strict" in told) == (code in ALLOWANCES)
+        assert FINDINGS[code].title.replace("|", "\\|") in page

@@ -5,7 +5,8 @@ from __future__ import annotations
 from renown.obs import metrics
 
 LABELS_WITH_BOUND_VALUES = {
-    "chain", "host", "method", "outcome", "kind", "reason", "route", "status", "state", "le", "version"
+    "chain", "host", "method", "outcome", "kind", "reason", "route", "status", "state", "le",
+    "version",
 }  # fmt: skip
 
 

@@ -42,9 +42,11 @@ def crawl(
 
     async def work() -> None:
         from renown.cli.crawling import fetcher
+        from renown.ingest.collector import calm_collector
         from renown.ingest.crawler import Crawler
         from renown.ingest.profiles import refresh
 
+        calm_collector()
         async with database(settings, service=True) as where:
             async with where.reading():  # the schema is current
                 pass

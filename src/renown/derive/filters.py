@@ -1,4 +1,4 @@
-"""What a search is narrowed by: conditions on terms, as one text of PostgreSQL's type tsquery. Pure.
+"""What a search is narrowed by: conditions on terms, as one text of type tsquery. Pure.
 
 Terms stand in the same column as the words of an agent's texts (see `derive.terms`), so conditions
 combine with each other and with the text in one look into one index. The text made here is only
@@ -93,10 +93,10 @@ def all_of(queries: Iterable[str]) -> str:
 
 
 def expression(text: str) -> str:
-    """Read `kind:mcp AND (skill:a OR NOT trust:tee)`.
+    r"""Read `kind:mcp AND (skill:a OR NOT trust:tee)`.
 
     NOT binds closest, then AND (which may be left out), then OR. Values with spaces, brackets or
-    quotes stand in double quotes, within which `\\"` is a quote: `tag:"defi (new)"`.
+    quotes stand in double quotes, within which `\"` is a quote: `tag:"defi (new)"`.
 
     Raises: as `condition`; BadParameter says where the text stops making sense.
     """

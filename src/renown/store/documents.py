@@ -25,17 +25,6 @@ class DocumentRow(msgspec.Struct, frozen=True):
 
 
 IDS: LiteralString = "SELECT sha256, document_id FROM document WHERE sha256 = ANY($1::bytea[])"
-ADD: LiteralString = """
-INSERT INTO document
-       (sha256, raw, size_bytes, class, reading, content, registration, findings, template, reader)
-SELECT sha256, raw, octet_length(raw), class, reading, content::jsonb, registration::jsonb,
-       findings::jsonb, template, reader
-  FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-              $8::bytea[], $9::smallint[])
-    AS w (sha256, raw, class, reading, content, registration, findings, template, reader)
-    ON CONFLICT (sha256) DO NOTHING
-RETURNING sha256, document_id
-"""
 RAW: LiteralString = "SELECT raw FROM document WHERE document_id = $1"
 
 
@@ -44,13 +33,20 @@ async def ids(conn: Conn, hashes: Sequence[bytes]) -> dict[bytes, int]:
     return {row[0]: row[1] for row in await conn.fetch(IDS, hashes)} if hashes else {}
 
 
-async def add(tx: Tx, rows: Sequence[DocumentRow]) -> dict[bytes, int]:
-    """Keep documents. Returns the ids of those that are new, by SHA-256."""
-    if not rows:
-        return {}
-    fields = zip(*(msgspec.structs.astuple(row) for row in rows), strict=True)
-    found = await tx.fetch(ADD, *(list(field) for field in fields))
-    return {row[0]: row[1] for row in found}
+async def add(tx: Tx, rows: Sequence[DocumentRow]) -> None:
+    """Keep documents, none of which is held already (then the transaction fails)."""
+    if rows:
+        await tx.copy_records_to_table(
+            "document",
+            records=[(*msgspec.structs.astuple(row), len(row.raw)) for row in rows],
+            columns=COLUMNS,
+        )
+
+
+COLUMNS = (
+    *("sha256", "raw", "class", "reading", "content", "registration", "findings", "template"),
+    *("reader", "size_bytes"),
+)
 
 
 async def raw(conn: Conn, document_id: int) -> bytes:

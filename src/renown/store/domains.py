@@ -11,6 +11,9 @@ import msgspec
 from renown.store.pool import Conn, Tx
 from renown.store.profile_material import Place, columns
 
+MOST_OWNERS = 3
+"""Owners whose files one host may serve and still be taken to speak for each of them."""
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """One host of one agent. `url` is its well-known file's; `by_uri` says that none is needed,
@@ -82,11 +85,24 @@ SELECT d.chain_id, d.agent_id, d.host, d.by_uri, d.uri_id, coalesce(u.attempts, 
  ORDER BY d.chain_id, d.agent_id, d.host
 """
 JUDGE: LiteralString = """
-UPDATE agent_domain d SET state = w.state, checked_at = w.checked_at
-  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
-       AS w (chain_id, agent_id, host, state, checked_at)
+UPDATE agent_domain d SET state = w.state, alone = w.alone, checked_at = w.checked_at
+  FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[])
+       AS w (chain_id, agent_id, host, state, alone, checked_at)
  WHERE (d.chain_id, d.agent_id, d.host) = (w.chain_id, w.agent_id, w.host)
-   AND (d.state, d.checked_at) IS DISTINCT FROM (w.state, w.checked_at)
+   AND (d.state, d.alone, d.checked_at) IS DISTINCT FROM (w.state, w.alone, w.checked_at)
+"""
+CROWDED: LiteralString = """
+SELECT h.host FROM unnest($1::text[]) AS h (host)
+ WHERE (SELECT count(DISTINCT a.owner) FROM agent_domain d JOIN agent a USING (chain_id, agent_id)
+         WHERE d.host = h.host AND d.by_uri) > $2
+"""
+# Those that had been confirmed while the host was not crowded yet.
+DOUBT: LiteralString = """
+INSERT INTO profile_due (chain_id, agent_id)
+SELECT chain_id, agent_id FROM agent_domain
+ WHERE host = any($1::text[]) AND alone
+   AND (chain_id, agent_id) NOT IN (SELECT * FROM unnest($2::bigint[], $3::bigint[]))
+    ON CONFLICT DO NOTHING
 """
 
 
@@ -109,7 +125,18 @@ async def heard(conn: Conn, places: Sequence[Place]) -> list[Heard]:
     return [Heard(*row) for row in await conn.fetch(HEARD, *columns(places))]
 
 
-async def judge(tx: Tx, verdicts: Sequence[tuple[int, int, str, str, datetime | None]]) -> None:
-    """Keep verdicts as (chain, agent, host, state, time of the check)."""
+async def crowded(tx: Tx, hosts: Sequence[str], places: Sequence[Place]) -> set[str]:
+    """Those of `hosts` that serve the files of more than `MOST_OWNERS` owners. Other agents than
+    those at `places` that rest on one of them alone are to be looked at again."""
+    found = {row[0] for row in await tx.fetch(CROWDED, sorted(set(hosts)), MOST_OWNERS)}
+    if found:
+        await tx.execute(DOUBT, sorted(found), *columns(places))
+    return found
+
+
+async def judge(
+    tx: Tx, verdicts: Sequence[tuple[int, int, str, str, bool, datetime | None]]
+) -> None:
+    """Keep verdicts as (chain, agent, host, state, by its URI alone, time of the check)."""
     if verdicts:
-        await tx.execute(JUDGE, *columns(verdicts, 5))
+        await tx.execute(JUDGE, *columns(verdicts, 6))

@@ -16,7 +16,7 @@ from renown.store.search_wanted import MATCH, Sql, Wanted, conditions
 MOST_COUNTED = 10_000
 """Matches up to which each is counted."""
 MOST_VALUES = 20
-_SAMPLE_MATCHES, _SAMPLE_ROWS = 4_000, 30_000
+_SAMPLE_MATCHES, _SAMPLE_ROWS = 1_500, 12_000
 
 How = Literal["exact", "kept", "estimate"]
 

@@ -15,6 +15,24 @@ ROWS: tuple[LiteralString, ...] = (
          FROM (SELECT name_key, count(*) AS agent_count FROM agent_profile
                 WHERE chain_id = $1 AND name_key IS NOT NULL GROUP BY name_key) p
         WHERE n.name_key = p.name_key""",
+    "DELETE FROM agent_name WHERE agent_count <= 0 AND $1::bigint IS NOT NULL",
+    # Agents of other chains were compared with those that go.
+    *(
+        f"""INSERT INTO profile_due (chain_id, agent_id)
+            SELECT DISTINCT p.chain_id, p.agent_id
+              FROM agent_profile g JOIN agent_profile p ON p.{shared} = g.{shared}
+             WHERE g.chain_id = $1 AND p.chain_id <> $1
+                ON CONFLICT DO NOTHING"""
+        for shared in ("document_id", "template", "skeleton")
+    ),
+    """WITH heir AS (
+            SELECT DISTINCT ON (p.template) p.chain_id, p.agent_id
+              FROM agent_profile g JOIN agent_profile p ON p.template = g.template
+             WHERE g.chain_id = $1 AND g.leads AND p.chain_id <> $1
+             ORDER BY p.template, p.created_at, p.chain_id, p.agent_id)
+       UPDATE agent_profile p
+          SET leads = true, revision = nextval('profile_revision'), changed_at = now()
+         FROM heir h WHERE (p.chain_id, p.agent_id) = (h.chain_id, h.agent_id)""",
     "DELETE FROM agent_profile WHERE chain_id = $1",
     "DELETE FROM profile_due WHERE chain_id = $1",
     "DELETE FROM agent_domain WHERE chain_id = $1",

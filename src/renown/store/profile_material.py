@@ -52,6 +52,7 @@ class Material(msgspec.Struct, frozen=True, gc=False):
     uri_kind: str | None
     fixed: bool | None
     attempts: int | None
+    failures: int | None
     outcome: str | None
     reason: str | None
     status: int | None
@@ -84,7 +85,7 @@ SELECT a.chain_id, a.agent_id, c.identity, a.owner, a.wallet, a.wallet_state, a.
          WHERE a.transfer_count > 0 AND t.chain_id = a.chain_id AND t.number = o.from_block),
        (SELECT t.time FROM block t WHERE t.chain_id = a.chain_id AND t.number = a.uri_block),
        coalesce(s.feedback_count - s.revoked_count, 0), coalesce(s.client_count, 0),
-       u.uri_id, u.kind, u.fixed, u.attempts, u.outcome, u.reason, u.status, u.verified,
+       u.uri_id, u.kind, u.fixed, u.attempts, u.failures, u.outcome, u.reason, u.status, u.verified,
        l.final_url,
        CASE WHEN u.fixed THEN NULL ELSE
             (SELECT min(r.attempted_at) FROM resolution r

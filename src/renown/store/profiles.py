@@ -78,7 +78,7 @@ SELECT r.chain_id, r.agent_id, r.uri_id, r.document_id, r.state, r.name, r.descr
 
 BEFORE: LiteralString = """
 SELECT p.chain_id, p.agent_id, p.name_key, p.template, p.document_id, p.skeleton,
-       p.domains <> '{}' OR p.client_count >= $3, p.created_at
+       p.domains <> '{}' OR p.client_count >= $3, p.created_at, p.owner
   FROM agent_profile p
   JOIN unnest($1::bigint[], $2::bigint[]) AS w (chain_id, agent_id) USING (chain_id, agent_id)
 """
@@ -154,7 +154,7 @@ async def write(tx: Tx, profiles: Sequence[Profile], *, gone: Sequence[Place] = 
         (p.chain_id, p.agent_id): _Held(
             *(p.name_key, p.template, p.document_id, p.skeleton),
             bool(p.domains) or p.client_count >= PROMINENT_CLIENTS,
-            p.created_at,
+            *(p.created_at, p.owner),
         )
         for p in profiles
     }
@@ -176,7 +176,7 @@ async def write(tx: Tx, profiles: Sequence[Profile], *, gone: Sequence[Place] = 
     names = {
         side.skeleton
         for old, new in changes.values()
-        if (old.skeleton, old.prominent) != (new.skeleton, new.prominent)
+        if (old.skeleton, old.prominent, old.owner) != (new.skeleton, new.prominent, new.owner)
         for side in (old, new)
         if side.prominent and side.skeleton
     }
@@ -193,6 +193,7 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
     skeleton: str | None = None
     prominent: bool = False
     created_at: datetime | None = None
+    owner: bytes | None = None
 
 
 _NOTHING = _Held()
@@ -200,7 +201,7 @@ _NOTHING = _Held()
 
 async def _documents_to_look_at(tx: Tx, changes: dict[Place, tuple[_Held, _Held]]) -> list[int]:
     came = {p: new.document_id for p, (old, new) in changes.items() if _moved(old, new)}
-    left = [old for old, new in changes.values() if _moved(old, new) and old.document_id]
+    left = [old for old, new in changes.values() if old.document_id not in (None, new.document_id)]
     wanted = {d for d in came.values() if d} | {old.document_id for old in left}
     if not wanted:
         return []
@@ -215,7 +216,7 @@ async def _documents_to_look_at(tx: Tx, changes: dict[Place, tuple[_Held, _Held]
 
 
 def _moved(old: _Held, new: _Held) -> bool:
-    return old.document_id != new.document_id
+    return (old.document_id, old.owner) != (new.document_id, new.owner)
 
 
 async def _count_names(tx: Tx, before: Iterable[_Held], after: Iterable[_Held]) -> None:

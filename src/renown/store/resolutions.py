@@ -26,20 +26,15 @@ class Resolution(msgspec.Struct, frozen=True):
     final_url: str | None
 
 
-ADD: LiteralString = """
-INSERT INTO resolution
-SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::integer[],
-                     $6::integer[], $7::integer[], $8::bigint[], $9::boolean[], $10::text[])
-    ON CONFLICT DO NOTHING
-"""
-
-
 async def add(tx: Tx, rows: Sequence[Resolution]) -> None:
-    """Keep attempts."""
+    """Keep attempts, none of which is held already."""
     if rows:
-        fields = zip(*(msgspec.structs.astuple(row) for row in rows), strict=True)
-        await tx.execute(ADD, *(list(field) for field in fields))
+        await tx.copy_records_to_table(
+            "resolution", records=[msgspec.structs.astuple(row) for row in rows], columns=COLUMNS
+        )
 
+
+COLUMNS = Resolution.__struct_fields__
 
 # Shrinking ---------------------------------------------------------------------------------------
 

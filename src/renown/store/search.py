@@ -8,6 +8,7 @@ behind them follow in the order of quality.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal, LiteralString
 
 import msgspec
@@ -15,7 +16,7 @@ from asyncpg import Record
 
 from renown.store.agents import AGENT, COUNTS, PROFILE, Listed, listed_row
 from renown.store.pool import Conn
-from renown.store.reads import HEAD_COLUMNS, Head
+from renown.store.reads import Head
 from renown.store.search_plan import Plan, Plans, tier_of
 from renown.store.search_wanted import MATCH, Sql, Wanted, conditions
 
@@ -31,13 +32,18 @@ _COLUMNS: dict[Order, tuple[LiteralString, LiteralString]] = {
     "feedback": ("feedback_count", "bigint"),
 }
 
-# The block up to which the facts of a chain are in the rows that are searched.
+# The block up to which the facts of a chain are in the rows that are searched. As one text: as
+# columns beside the page they would take a good part of the time of a search.
 _HEADS: LiteralString = """
-SELECT c.chain_id, c.identity, c.start_block, coalesce(t.block_number, c.start_block - 1),
-       t.block_hash, t.block_time, k.final_block, k.safe_block, c.epoch
+SELECT json_agg(json_build_array(c.chain_id, encode(c.identity, 'hex'), c.start_block,
+       coalesce(t.block_number, c.start_block - 1), encode(t.block_hash, 'hex'), t.block_time,
+       k.final_block, k.safe_block, c.epoch) ORDER BY c.chain_id)::text
   FROM chain c
   JOIN checkpoint k USING (chain_id)
   LEFT JOIN trail t ON t.chain_id = c.chain_id AND t.epoch = c.epoch"""
+_heads = msgspec.json.Decoder(
+    list[tuple[int, str, int, int, str | None, datetime | None, int, int | None, int]]
+)
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -228,41 +234,53 @@ page AS (
          JOIN chain c ON c.chain_id = m.chain_id
          LEFT JOIN agent_stats s ON s.chain_id = m.chain_id AND s.agent_id = m.agent_id
 )
-SELECT h.*, b.*, page.*
-  FROM ({_HEADS}) h
- CROSS JOIN (
-       SELECT n.candidates, n.seen, e.value, e.chain_id, e.agent_id, (SELECT said::text FROM q)
-         FROM (SELECT count(*) AS candidates, max(seen) AS seen FROM matches) n
-         LEFT JOIN matches e ON e.place = {kept} AND n.candidates > {kept}) b
-  FULL JOIN page ON false
- ORDER BY h.chain_id, page.score DESC, page.value DESC, page.chain DESC, page.agent DESC""",
+SELECT CASE WHEN row_number() OVER (ORDER BY page.score DESC, page.value DESC, page.chain DESC,
+                                    page.agent DESC) = 1 THEN ({_HEADS}) END,
+       n.candidates, n.seen, e.value, e.chain_id, e.agent_id, (SELECT said::text FROM q), page.*
+  FROM (SELECT count(*) AS candidates, max(seen) AS seen FROM matches) n
+  LEFT JOIN matches e ON e.place = {kept} AND n.candidates > {kept}
+  LEFT JOIN page ON true
+ ORDER BY page.score DESC, page.value DESC, page.chain DESC, page.agent DESC""",
             sql.args,
         )
 
     def page(self, rows: Sequence[Record], expected: float) -> tuple[Page, int]:
         """The page of a statement's rows, and how many matches the index gave."""
-        heads = [Head(*row[:HEAD_COLUMNS]) for row in rows if row[0] is not None]
-        at = HEAD_COLUMNS
-        candidates, seen, said = 0, 0, ""
-        last: Place | None = None
-        if heads:
-            candidates, seen, value, chain_id, agent_id, said = rows[0][at : at + 6]
-            if value is not None:
-                candidates, last = candidates - 1, Place(value, chain_id, agent_id)
+        heads, candidates, seen, value, chain_id, agent_id, said = rows[0][:_BESIDE]
+        last = None
+        if value is not None:
+            candidates, last = candidates - 1, Place(value, chain_id, agent_id)
         found = []
         for row in rows:
-            listed = listed_row(row, at + 6)
+            listed = listed_row(row, _BESIDE)
             if listed is not None:
                 found.append(Found(listed, row[-4], Place(*row[-3:])))
         expected = max(expected, candidates)
-        return Page(heads, found, candidates, last, expected, said), seen or 0
+        return Page(_read_heads(heads), found, candidates, last, expected, said), seen or 0
 
 
-# ts_rank is bounded whatever a text repeats, so that stuffing it does not pay; quality, which costs
-# something to have, weighs up to as much again.
-_SCORE: LiteralString = """
+_BESIDE = 7
+"""Columns before those of the page, the same in all rows but the first of them."""
+
+
+def _read_heads(text: str | None) -> list[Head]:
+    heads = []
+    for chain_id, identity, start, number, of_block, time, final, safe, epoch in (
+        _heads.decode(text) if text else ()
+    ):
+        block_hash = None if of_block is None else bytes.fromhex(of_block)
+        registry = bytes.fromhex(identity)
+        heads.append(Head(chain_id, registry, start, number, block_hash, time, final, safe, epoch))
+    return heads
+
+
+# ts_rank is bounded whatever a text repeats, and names count once more by themselves, so that no
+# description stuffed with words outranks a name. Quality, which costs something to have, weighs up
+# to half as much again.
+_SCORE: LiteralString = """(
     ts_rank('{0.1, 0.2, 0.4, 1.0}', p.words, (SELECT said FROM q))::float8
-    * (1 + p.quality / 255::float8)"""
+    + ts_rank('{0.0, 0.0, 0.0, 1.0}', p.words, (SELECT said FROM q))::float8
+    ) * (1 + p.quality / 510::float8)"""
 
 
 def _place(sql: Sql, place: Place, type_: LiteralString) -> LiteralString:

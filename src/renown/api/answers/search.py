@@ -100,6 +100,9 @@ async def agents(
         names_tried, similar = await _by_similar_names(
             conn, plans, wanted, asked.typed, found, limit - len(found)
         )
+    counted = len(found) if exact else None
+    if start.ranks and page.last is None and not start.cut:
+        counted = page.candidates  # all that match were ranked
     counts = await _facets(conn, plans, asked, wanted) if asked.facets else None
     lexemes = lexemes_of(page.said) if asked.typed and asked.highlights else frozenset()
     block = as_of_all(page.heads)
@@ -108,7 +111,7 @@ async def agents(
         items=[_item(one, lexemes) for one in found]
         + [_item(one, frozenset(), similar=True) for one in similar],
         search=Finds(
-            **_total(page, counts, len(found) if exact else None),
+            **_total(page, counts, counted),
             cut=page.last is not None or start.cut,
             candidates=page.candidates if start.ranks else UNSET,
             misspelt=names_tried if looks and names_tried is not None else UNSET,

@@ -60,14 +60,22 @@ class Claims:
         self._fetching = fetching
         self._clock = clock
         self._stages = [_Stage(n, more={}) for n in uris.STAGES]
-        self._turn = 0
+        self._turn = self._news = 0
 
     def hear_news(self) -> None:
         """URIs came that were not there before, which a round may have missed."""
+        self._news += 1
         self._stages[AGENT_STAGE].not_before = self._stages[FILE_STAGE].not_before = 0.0
 
-    async def claim_some(self, conn: Conn) -> Claimed:
-        """Claim what there is room for."""
+    async def claim_some(self, conn: Conn, *, thorough: bool = False) -> Claimed:
+        """Claim what there is room for.
+
+        Args:
+            thorough: look at all hosts, even if that was done just now.
+        """
+        if thorough:
+            for stage in self._stages:
+                stage.not_before = 0.0
         order = _ORDERS[self._turn % len(_ORDERS)]
         self._turn += 1
         count, whole = 0, True
@@ -102,8 +110,8 @@ class Claims:
         """
         since = time.monotonic()
         if since < stage.not_before:
-            return 0, True  # it just did, and there was nothing
-        began, count = stage.after, 0
+            return 0, False
+        began, count, heard = stage.after, 0, self._news
         page_hosts = min(PAGE_HOSTS, max(LEAST_HOSTS, self._fetching.room))
         # To the end, and from the front to where it began.
         for upto in (None, began) if began else (None,):
@@ -121,7 +129,7 @@ class Claims:
                 stage.after = hosts[-1].host
             stage.after = ""
         stage.after = began
-        if not count:
+        if not count and heard == self._news:
             now = time.monotonic()
             stage.not_before = now + min(LONGEST_PAUSE_SECONDS, PAUSE_SHARE * (now - since))
         return count, True
@@ -139,6 +147,7 @@ class Claims:
             if one.rest_until is not None and one.rest_until > now:
                 given_up += await self._give_up(conn, stage, one)
                 continue
+            # Several of each host, so that its connections serve more than one of them.
             most = min(room, self._fetching.room_of(one.host))
             if most > 0:
                 wanted[one.host] = most

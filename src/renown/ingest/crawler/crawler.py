@@ -23,6 +23,7 @@ from renown.errors import RenownError
 from renown.ingest.crawler import inline, measured, trail, upkeep
 from renown.ingest.crawler.claiming import Claims
 from renown.ingest.crawler.fetching import Fetching, Reader
+from renown.ingest.crawler.reading import Reading
 from renown.ingest.crawler.schedule import USUAL, Pauses
 from renown.ingest.crawler.settling import Settled, settle
 from renown.store import uris
@@ -32,7 +33,7 @@ from renown.store.pool import Conn, naming_failures
 log = structlog.get_logger()
 
 LOCK = "crawler"
-BATCH_ATTEMPTS = 200
+BATCH_ATTEMPTS = 400
 LINGER_SECONDS = 0.2
 """How long a small batch waits for more, so that commits are shared."""
 IDLE_SECONDS, SOON_SECONDS = 1.0, 0.01
@@ -104,8 +105,10 @@ class Crawler:
         self._on_progress = on_progress
         self._woken = asyncio.Event()  # of the claimer
         self._done = asyncio.Event()  # of the keeper
+        self._reading = Reading()
         self._fetching = Fetching(
             reader,
+            self._reading,
             connections=connections,
             per_host=per_host,
             clock=clock,
@@ -176,8 +179,8 @@ class Crawler:
                 opened.callback(keeping.terminate)
                 claiming = await self._connect()
                 opened.callback(claiming.terminate)
-                for conn in (keeping, claiming):
-                    await uris.plan_by_key(conn)
+                await uris.plan_by_key(keeping)
+                await uris.plan_by_key(claiming, lossy=True)  # a claim that is lost is made again
                 self.tally.problem = None
                 self._nothing_at = -1
                 await _first_to_end(self._keep(keeping), self._claim(claiming))
@@ -200,7 +203,8 @@ class Crawler:
             seen = self._changes
             claimed = None
             if self._fetching.hungry:
-                claimed = await self._claims.claim_some(conn)
+                thorough = self._until_idle and self._fetching.idle
+                claimed = await self._claims.claim_some(conn, thorough=thorough)
                 if claimed.nothing_left and self._fetching.idle:
                     self._nothing_at = seen
             if claimed is None or not claimed.count:
@@ -211,8 +215,14 @@ class Crawler:
         while True:
             self._done.clear()
             settled = await self._settle(conn)
-            settled += self._count(await inline.read_some(conn, self._clock(), pauses=self._pauses))
-            learnt = await trail.follow(conn, self._clock()) + await self._make_rows(conn)
+            learnt = await trail.follow(conn, self._clock())
+            inlined = self._count(
+                await inline.read_some(conn, self._reading, self._clock(), pauses=self._pauses)
+            )
+            # Of agents whose files come with their URIs, rows are made when those are read.
+            if inlined < inline.BATCH_URIS // 2:
+                learnt += await self._make_rows(conn)
+            settled += inlined
             if learnt:
                 self._claims.hear_news()
             if settled or learnt:
@@ -239,6 +249,7 @@ class Crawler:
         settled = await settle(conn, attempts, self._clock(), pauses=self._pauses)
         # Now that their hosts are known to rest, nobody claims them at once.
         await uris.give_back(conn, self._fetching.take_back(), self._clock())
+        self._reading.kept(attempts)
         self._fetching.settled(attempts)
         self._count(settled)
         return len(attempts)

@@ -16,6 +16,7 @@ import structlog
 
 from renown.ingest.crawler import patience
 from renown.ingest.crawler.attempt import Attempt
+from renown.ingest.crawler.reading import Reading
 from renown.offchain.fetched import Fetched
 from renown.spec.uris import Uri, parse_uri
 from renown.store.uris import Due
@@ -25,8 +26,9 @@ log = structlog.get_logger()
 MOST_UNSETTLED = 2_000
 MOST_UNSETTLED_BYTES = 32 * 2**20
 """What may lie here unsettled; beyond it nothing new is begun."""
-LONGEST_SECONDS = 300.0
-"""The reader has a deadline of its own, far below; this one is for what nobody foresaw."""
+TURN_URIS = 8
+"""Of a host, as its turn comes, so many are taken for each connection that it may have: the next
+one finds the connection open, and after them it is the others' turn."""
 GATEWAY_SHARE = 4
 """Of all connections, how many may wait for gateways: one in so many. Their hosts are limited by
 the fetcher, which knows them."""
@@ -46,6 +48,7 @@ class Fetching:
     def __init__(
         self,
         reader: Reader,
+        reading: Reading,
         *,
         connections: int,
         per_host: int,
@@ -53,6 +56,7 @@ class Fetching:
         on_done: Callable[[], None],
     ) -> None:
         self._reader = reader
+        self._reading = reading
         self._connections = connections
         self._per_host = per_host
         self._clock = clock
@@ -99,12 +103,13 @@ class Fetching:
         return len(self._done)
 
     def room_of(self, host: str) -> int:
-        """How many more URIs of a host are worth claiming: thrice as many wait as may run. None
-        are while there is half of that, so that they are not claimed one by one."""
+        """How many more URIs of a host are worth claiming. None are while many of it wait, so that
+        they are not claimed one by one."""
         if host in self._paused:
             return 0
-        room = 4 * self._limit(host) - len(self._ready.get(host, ())) - self._busy[host]
-        return room if room >= 2 * self._limit(host) else 0
+        most = TURN_URIS * self._limit(host)
+        room = most - len(self._ready.get(host, ())) - self._busy[host]
+        return room if room >= most // 2 else 0
 
     # Coming in -----------------------------------------------------------------------------------
 
@@ -206,19 +211,16 @@ class Fetching:
         at = self._clock()
         known = due.document_id is not None
         try:
-            async with asyncio.timeout(LONGEST_SECONDS):
-                fetched = await self._reader.read(
-                    parse_uri(due.uri),
-                    etag=due.etag if known else None,
-                    last_modified=due.last_modified if known else None,
-                )
-        except TimeoutError:
-            fetched = Fetched(outcome="timeout", reason="unforeseen")
+            fetched = await self._reader.read(
+                parse_uri(due.uri),
+                etag=due.etag if known else None,
+                last_modified=due.last_modified if known else None,
+            )
         except Exception as exc:
             log.exception("fetch_failed", uri_id=due.uri_id, error=type(exc).__name__)
             fetched = Fetched(outcome="broken", reason="unforeseen")
         if due.uri_id in self._held:
-            self._finish(Attempt(due, at, fetched))
+            self._finish(self._reading.attempt(due, at, fetched))
 
     def _finish(self, attempt: Attempt) -> None:
         host = attempt.due.host

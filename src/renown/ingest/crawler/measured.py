@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from renown.obs import metrics
@@ -14,8 +15,8 @@ def trailed(chain: str, lag_blocks: int) -> None:
 
 def attempted(outcomes: list[str], new_documents: int) -> None:
     """Attempts were settled."""
-    for outcome in outcomes:
-        metrics.CRAWL_ATTEMPTS.labels(outcome).inc()
+    for outcome, count in Counter(outcomes).items():
+        metrics.CRAWL_ATTEMPTS.labels(outcome).inc(count)
     metrics.DOCUMENTS_STORED.inc(new_documents)
 
 

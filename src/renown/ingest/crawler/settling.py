@@ -6,10 +6,8 @@ database cannot keep, whatever it is, must not hold up the others.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 import msgspec
 import structlog
@@ -17,10 +15,9 @@ import structlog
 from renown.errors import StoreError
 from renown.ingest.crawler import judging, measured, patience
 from renown.ingest.crawler.attempt import Attempt
+from renown.ingest.crawler.reading import read
 from renown.ingest.crawler.schedule import USUAL, Pauses, Turn, after_failure, after_success
 from renown.offchain.fetched import Fetched
-from renown.spec.documents import READER, findings_json, read_document, registration_json
-from renown.spec.text import clean_text
 from renown.store import attachments, documents, hosts, resolutions, trail, uris
 from renown.store.documents import DocumentRow
 from renown.store.hosts import Resting
@@ -30,10 +27,7 @@ from renown.store.uris import Due, Outcome
 
 log = structlog.get_logger()
 
-TURN_DOCUMENTS = 10
-"""Documents read before others get their turn: a few milliseconds."""
 LONGEST_VALIDATOR = 512
-LONGEST_URL = 2_048
 _HOPELESS = frozenset({"unsupported", "undecodable"})
 
 
@@ -54,7 +48,6 @@ async def settle(
     """
     if not attempts:
         return []
-    attempts = [_sound(one) for one in attempts]
     try:
         with naming_failures():
             return [await _settle(conn, attempts, now, pauses)]
@@ -76,29 +69,20 @@ async def _settle_alone(conn: Conn, attempt: Attempt, now: datetime, pauses: Pau
         log.debug("attempt_unkept", uri_id=attempt.due.uri_id, error=type(exc).__name__)
     bare = Fetched(outcome="broken", reason="unkept", duration_ms=attempt.fetched.duration_ms)
     with naming_failures():
-        return await _settle(conn, [msgspec.structs.replace(attempt, fetched=bare)], now, pauses)
+        return await _settle(conn, [Attempt(attempt.due, attempt.at, bare)], now, pauses)
 
 
 async def _settle(
     conn: Conn, attempts: Sequence[Attempt], now: datetime, pauses: Pauses
 ) -> Settled:
-    digests = [_digest(one.fetched) for one in attempts]
-    bodies = {
-        digest: one.fetched.body
-        for one, digest in zip(attempts, digests, strict=True)
-        if digest is not None and one.fetched.body is not None
-    }
-    ids = await documents.ids(conn, list(bodies))
-    rows = await read_all([body for digest, body in bodies.items() if digest not in ids])
+    digests = {one.digest: one for one in attempts if one.digest is not None}
+    ids = await documents.ids(conn, list(digests))
+    new = [digest for digest in digests if digest not in ids]
+    rows = [_document(digests[digest]) for digest in new]
     async with transaction(conn) as tx:
-        new = await documents.add(tx, rows)
-        ids |= new
-        if len(ids) < len(bodies):  # somebody was quicker
-            ids |= await documents.ids(tx, list(bodies))
-        found = [
-            _Result.of(one, ids[digest] if digest is not None else None, now, pauses)
-            for one, digest in zip(attempts, digests, strict=True)
-        ]
+        await documents.add(tx, rows)
+        ids |= await documents.ids(tx, new)
+        found = [_Result.of(one, ids.get(one.digest or b""), now, pauses) for one in attempts]
         kept = await uris.settle(tx, [one.outcome for one in found])
         found = [one for one in found if one.outcome.uri_id in kept]
         await resolutions.add(tx, [one.resolution for one in found])
@@ -108,34 +92,12 @@ async def _settle(
         await trail.touch_of_uris(tx, changed)
         await _settle_hosts(tx, attempts, now)
     outcomes = [one.outcome.outcome for one in found]
-    measured.attempted(outcomes, len(new))
-    return Settled(tuple(outcomes), len(new))
+    measured.attempted(outcomes, len(rows))
+    return Settled(tuple(outcomes), len(rows))
 
 
-async def read_all(bodies: Iterable[bytes]) -> list[DocumentRow]:
-    """What documents are; others get their turn between them."""
-    rows = []
-    for number, body in enumerate(bodies, 1):
-        rows.append(_row(body))
-        if number % TURN_DOCUMENTS == 0:
-            await asyncio.sleep(0)
-    return rows
-
-
-def _row(body: bytes) -> DocumentRow:
-    document = read_document(body)
-    registration = document.registration
-    return DocumentRow(
-        sha256=document.sha256,
-        raw=body,
-        klass=document.klass,
-        reading=document.reading,
-        content=None if document.content is None else document.content.decode(),
-        registration=None if registration is None else registration_json(registration).decode(),
-        findings=findings_json(document.findings),
-        template=document.template,
-        reader=READER,
-    )
+def _document(attempt: Attempt) -> DocumentRow:
+    return attempt.document or read(attempt.fetched.body or b"")
 
 
 # One attempt -------------------------------------------------------------------------------------
@@ -228,28 +190,6 @@ def _says(fetched: Fetched, served: int | None) -> tuple[object, ...]:
     if fetched.good:
         return served, fetched.verified, fetched.final_url
     return fetched.outcome, fetched.reason, fetched.status, served
-
-
-def _digest(fetched: Fetched) -> bytes | None:
-    if fetched.outcome != "ok" or fetched.body is None:
-        return None
-    return sha256(fetched.body).digest()
-
-
-# What strangers sent -----------------------------------------------------------------------------
-
-
-def _sound(attempt: Attempt) -> Attempt:
-    """An attempt whose parts fit together and can be stored."""
-    due, fetched = attempt.due, attempt.fetched
-    nothing = fetched.outcome == "ok" and fetched.body is None
-    if nothing or (fetched.outcome == "not-modified" and due.document_id is None):
-        fetched = Fetched(outcome="broken", reason="no-body", duration_ms=fetched.duration_ms)
-    url = fetched.final_url
-    if url is not None:
-        url = clean_text(url.encode("utf-8", "replace"))[:LONGEST_URL]
-        fetched = msgspec.structs.replace(fetched, final_url=url)
-    return msgspec.structs.replace(attempt, fetched=fetched)
 
 
 def _validator(fetched: Fetched, name: str, before: str | None) -> str | None:

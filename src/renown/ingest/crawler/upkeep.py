@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 
 from renown.ingest.crawler import judging
-from renown.ingest.crawler.settling import read_all
+from renown.ingest.crawler.reading import read
 from renown.spec.documents import READER
 from renown.store import documents, resolutions, trail
 from renown.store.pool import Conn, transaction
@@ -42,7 +43,10 @@ async def read_again(conn: Conn, now: datetime, *, reader: int = READER) -> int:
     found = await documents.outdated(conn, reader, most=READ_AGAIN, most_bytes=READ_AGAIN_BYTES)
     if not found:
         return 0
-    rows = await read_all([raw for _, raw in found])
+    rows = []
+    for _, raw in found:
+        rows.append(read(raw))
+        await asyncio.sleep(0)
     ids = [document_id for document_id, _ in found]
     async with transaction(conn) as tx:
         await documents.replace(tx, rows)

@@ -6,15 +6,15 @@ the file points back, and each host may confirm both. Only where all agree is a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from renown.spec.documents.model import Finding, Registration
 from renown.spec.protocols import Declared
-from renown.spec.uris import well_known
+from renown.spec.uris import parse_uri, well_known
 from renown.store.domains import Heard, Wanted
 from renown.store.profile_material import Material, Neighbour
 
@@ -36,16 +36,24 @@ SHARED_HOSTS = frozenset(
         *("blob.core.windows.net", "drive.google.com", "sites.google.com", "docs.google.com"),
         *("dropbox.com", "dropboxusercontent.com", "jsonbin.io", "jsonblob.com", "npoint.io"),
         *("pastebin.com", "hastebin.com", "rentry.co", "notion.so", "x.com", "twitter.com", "t.me"),
+        *("catbox.moe", "filebase.io", "ipfscdn.io", "huggingface.co", "hf.co", "arweave.dev"),
     }
 )
+_BUCKETS = re.compile(r"s3([.-][a-z0-9-]+)?\.amazonaws\.com")
+
+PATIENCE_FAILURES = 3
+"""Failures in a row after which a file that was read once confirms its host no more."""
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """One host of an agent and how its check came out."""
+    """One host of an agent and how its check came out.
+
+    `alone`: confirmed by nothing but the agent's own file being served there.
+    """
 
     host: str
     state: DomainState
-    by_uri: bool
+    alone: bool = False
 
 
 def names_agent(registration: Registration | None, material: Material) -> bool:
@@ -73,10 +81,10 @@ def wanted_hosts(
         return []
     own = _uri_host(material)
     # Read at another host in the end, the file proves nothing about the first one.
-    if own is not None and material.final_url and _https_host(material.final_url) != own:
+    if own is not None and material.final_url and own != _https_host(material.final_url.encode()):
         own = None
     hosts = dict.fromkeys([own] if own else [])
-    hosts.update(dict.fromkeys(filter(None, (_https_host(one.url) for one in declared))))
+    hosts.update(dict.fromkeys(filter(None, (_https_host(one.url.encode()) for one in declared))))
     return [
         Wanted(material.chain_id, material.agent_id, host, well_known(host), by_uri=host == own)
         for host in hosts
@@ -87,21 +95,35 @@ def wanted_hosts(
 def shared(host: str) -> bool:
     """Whether strangers put files under this host."""
     labels = host.split(".")
-    return any(".".join(labels[n:]) in SHARED_HOSTS for n in range(len(labels)))
+    return _BUCKETS.fullmatch(host) is not None or any(
+        ".".join(labels[n:]) in SHARED_HOSTS for n in range(len(labels))
+    )
 
 
-def judge(heard: Heard, *, points_back: bool) -> Judged:
-    """What the host says. `points_back`: the agent's own file names the agent (`names_agent`)."""
-    if heard.by_uri and points_back:
-        return Judged(heard.host, "confirmed", by_uri=True)
-    return Judged(heard.host, _by_file(heard), by_uri=False)
+def judge(heard: Heard, material: Material, *, points_back: bool, crowded: bool) -> Judged:
+    """What the host says of the agent of `material`.
+
+    Args:
+        points_back: the agent's own file names the agent (`names_agent`).
+        crowded: files of several owners are served there, so that serving one proves nothing.
+    """
+    state = _by_file(heard)
+    if state == "confirmed" or not heard.by_uri or not points_back or crowded:
+        return Judged(heard.host, state)
+    if material.outcome in ("ok", "not-modified"):
+        return Judged(heard.host, "confirmed", alone=True)
+    if material.outcome == "http-error" and material.status in (404, 410):
+        return Judged(heard.host, "missing")  # taken back
+    if (material.failures or 0) < PATIENCE_FAILURES:
+        return Judged(heard.host, "confirmed", alone=True)
+    return Judged(heard.host, "unreachable")
 
 
 def _by_file(heard: Heard) -> DomainState:
     if heard.attempts == 0:
         return "pending"
     if heard.outcome in ("ok", "not-modified"):
-        if heard.final_url and _https_host(heard.final_url) != heard.host:
+        if heard.final_url and _https_host(heard.final_url.encode()) != heard.host:
             return "missing"  # a redirect to another host is that host's word
         if heard.names_agent is None:
             return "missing"
@@ -162,7 +184,7 @@ def template_copy(material: Material, older: Neighbour | None) -> list[Finding]:
     """Whether an older agent has a file of the same template."""
     if older is None or not _is_older(older, material):
         return []
-    return [Finding("template-copy", detail=_key(older))]
+    return [Finding("template-copy")]
 
 
 def alike(
@@ -195,19 +217,19 @@ def _claimed_wallets(material: Material, registration: Registration) -> list[Fin
 
 
 def _uri_host(material: Material) -> str | None:
-    if material.uri_kind != "https" or material.uri is None:
-        return None
-    return _https_host(material.uri.decode("utf-8", "replace"))
+    return _https_host(material.uri) if material.uri else None
 
 
-def _https_host(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme.lower() != "https" or parts.port not in (None, 443):
-            return None
-        return (parts.hostname or "").lower().removesuffix(".") or None
-    except ValueError:
+def _https_host(url: bytes) -> str | None:
+    """The host that a fetch of `url` asks, as that fetch has it; None for an address, a port of its
+    own, or anything but https. Read by the fetcher's parser: two that differ could be told apart
+    by whoever writes the URL."""
+    uri = parse_uri(url)
+    if uri.kind != "https" or not uri.text.startswith(f"https://{uri.host}/"):
         return None
+    if uri.host.startswith("[") or uri.host.rpartition(".")[2].isdigit():
+        return None
+    return uri.host
 
 
 def _is_older(other: Neighbour, than: Material) -> bool:

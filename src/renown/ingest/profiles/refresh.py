@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
+import structlog
 
+from renown.errors import RenownError
 from renown.ingest.profiles import identity
 from renown.ingest.profiles.build import build, named
 from renown.spec.documents import registration_from
@@ -17,6 +19,8 @@ from renown.store import domains, endpoints, profile_material, profiles
 from renown.store.pool import Conn, Tx, retry_conflicts, transaction
 from renown.store.profile_material import PROMINENT_CLIENTS, Material, Neighbour, Place
 
+log = structlog.get_logger()
+
 BATCH_AGENTS = 500
 
 
@@ -25,8 +29,50 @@ async def refresh(conn: Conn, *, batch_agents: int = BATCH_AGENTS) -> int:
 
     Returns the number of agents looked at; 0 when none was due. Made of the same facts and
     documents a row comes out the same, so whatever is cut short is simply done again.
+
+    A batch that cannot be stored is made agent by agent, and the agent that cannot gets a row with
+    nothing but its state and owner: what one stranger writes must not stop the others.
+
+    Raises:
+        StoreError: the database failed, not the rows.
     """
-    return await retry_conflicts(lambda: _refresh(conn, batch_agents))
+    try:
+        return await retry_conflicts(lambda: _refresh(conn, batch_agents))
+    except RenownError:
+        raise
+    except Exception as exc:
+        log.error("profiles_failed", error=type(exc).__name__, exc_info=exc)
+    for number in range(batch_agents):
+        try:
+            if not await retry_conflicts(lambda: _refresh(conn, 1)):
+                return number
+        except RenownError:
+            raise
+        except Exception:  # noqa: BLE001 - said above
+            log.error("profile_left_bare", agent=await _leave_bare(conn))
+    return batch_agents
+
+
+async def _leave_bare(conn: Conn) -> str:
+    """The next agent's row without anything that strangers wrote; says which agent it is."""
+    async with transaction(conn) as tx:
+        places = await profiles.take_due(tx, 1)
+        found = await profile_material.material(tx, places)
+        bare = [
+            build(
+                msgspec.structs.replace(
+                    one, findings=None, template=None, reason=None, final_url=None
+                ),
+                None,
+                declared=(),
+                domains=(),
+                offers=Offers(),
+                beside=(),
+            )
+            for one in found
+        ]
+        await profiles.write(tx, bare)
+    return ", ".join(f"{chain_id}:{agent_id}" for chain_id, agent_id in places)
 
 
 async def _refresh(conn: Conn, batch_agents: int) -> int:
@@ -81,12 +127,17 @@ async def _domains(
     known = {agent.place: agent for agent in agents}
     judged: dict[Place, list[identity.Judged]] = {place: [] for place in places}
     kept = []
+    crowded = await domains.crowded(tx, [one.host for one in wanted if one.by_uri], places)
     for heard in await domains.heard(tx, places):
         agent = known[heard.chain_id, heard.agent_id]
-        points_back = identity.names_agent(agent.registration, agent.material)
-        verdict = identity.judge(heard, points_back=points_back)
+        verdict = identity.judge(
+            heard,
+            agent.material,
+            points_back=identity.names_agent(agent.registration, agent.material),
+            crowded=heard.host in crowded,
+        )
         judged[agent.place].append(verdict)
-        kept.append((*agent.place, heard.host, verdict.state, heard.attempted_at))
+        kept.append((*agent.place, heard.host, verdict.state, verdict.alone, heard.attempted_at))
     await domains.judge(tx, kept)
     return judged
 

@@ -33,9 +33,19 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SAFE_DATA = re.compile(r"data:image/(?:png|jpeg|jpg|gif|webp|avif|svg\+xml)[;,]", re.IGNORECASE)
 
 
+def is_plain(text: str) -> bool:
+    """Whether nothing can be wrong with it: https to a public name in ASCII. Quick."""
+    match = _PLAIN.fullmatch(text)
+    if match is None or match[2] in _DOUBTFUL_ENDS:
+        return False
+    return not (
+        "xn--" in text or "example" in text or "your" in text or "domain" in text or "%7B" in text
+    )
+
+
 def judge_endpoint(text: str, kind: ServiceKind, path: str, notes: Notes) -> None:
     """Note what is wrong with the endpoint of a service of `kind`, which stands at `path`."""
-    if _is_plain(text):
+    if is_plain(text):
         return
     path = f"{path}/endpoint"
     if kind in ("mcp", "a2a", "web", "x402", "oasf") or _has_scheme(text):
@@ -59,7 +69,7 @@ def judge_endpoint(text: str, kind: ServiceKind, path: str, notes: Notes) -> Non
 
 def judge_image(text: str, path: str, notes: Notes) -> None:
     """Note what is wrong with the address of a picture. `text` is not empty."""
-    if not (_is_plain(text) or _SAFE_DATA.match(text)):
+    if not (is_plain(text) or _SAFE_DATA.match(text)):
         judge_url(text, path, notes)
 
 
@@ -104,15 +114,6 @@ def _judge_authority(scheme: str, rest: str, path: str, notes: Notes) -> str | N
     elif scheme in ("http", "ws"):
         notes.add("insecure-url", path)
     return None
-
-
-def _is_plain(text: str) -> bool:
-    match = _PLAIN.fullmatch(text)
-    if match is None or match[2] in _DOUBTFUL_ENDS:
-        return False
-    return not (
-        "xn--" in text or "example" in text or "your" in text or "domain" in text or "%7B" in text
-    )
 
 
 def _has_scheme(text: str) -> bool:

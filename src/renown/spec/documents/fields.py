@@ -13,12 +13,12 @@ import msgspec
 from renown.spec.documents.claims import read_claims
 from renown.spec.documents.classes import STANDARD_TYPE
 from renown.spec.documents.endpoints import judge_image
-from renown.spec.documents.model import Claim, Finding, Registration, Service
+from renown.spec.documents.model import Finding, Registration, Service
 from renown.spec.documents.notes import Notes
 from renown.spec.documents.placeholders import (
     is_form_word,
     is_placeholder,
-    may_hold_placeholder,
+    may_be_form,
 )
 from renown.spec.documents.services import MOST_SERVICES, read_services
 from renown.spec.documents.values import are_texts, flag, items, moment, text
@@ -71,38 +71,48 @@ def read_fields(value: dict[str, Any], notes: Notes) -> Registration:
         _judge_type(kind, notes)
     name = _text(value, "name", LONGEST_NAME, notes)
     description = _text(value, "description", LONGEST_DESCRIPTION, notes)
-    _find_placeholders(name, description, notes)
+    if may_be_form(name, description):
+        _find_placeholders(name, description, notes)
     image = _text(value, "image", LONGEST_IMAGE, notes)
     if image is not None:
         judge_image(image, "/image", notes)
-    services, x402 = _services(value, notes), _flag(value, "x402Support", notes)
-    trust = _trust(value, "supportedTrust", notes)
+    services = _services(value, notes)
+    x402, active = value.get("x402Support"), value.get("active")
+    if type(x402) is not bool:
+        x402 = _flag(value, "x402Support", notes)
+    if type(active) is not bool:
+        active = _flag(value, "active", notes)
+    claims, models = value.get("registrations"), value.get("supportedTrust")
+    trust = _trust(models, "supportedTrust", notes) if models else ()
     tags: tuple[str, ...] = ()
     updated_at = None
-    beside = value.keys() - _STANDARD
-    if beside and not beside.isdisjoint(_READ):
-        if x402 is None and (key := _respelt(value, _X402, "x402Support", notes)):
-            x402 = flag(value[key])
-        if not trust and (key := _respelt(value, _TRUSTS, "supportedTrust", notes)):
-            trust = _trust(value, key, notes)
-        tags = _tags(value)
-        updated_at = _moment(value, notes)
-        beside -= _READ
-    if beside and not beside.isdisjoint(_LOOSE_KEYS):
-        services = _with_loose(value, services, notes)
+    other: dict[str, Any] = {}
+    if not value.keys() <= _STANDARD:
+        beside = value.keys() - _STANDARD
+        if not beside.isdisjoint(_READ):
+            if x402 is None and (key := _respelt(value, _X402, "x402Support", notes)):
+                x402 = flag(value[key])
+            if not trust and (key := _respelt(value, _TRUSTS, "supportedTrust", notes)):
+                trust = _trust(value[key], key, notes)
+            tags = _tags(value)
+            updated_at = _moment(value, notes)
+            beside = beside.difference(_READ)
+        if not beside.isdisjoint(_LOOSE_KEYS):
+            services = _with_loose(value, services, notes)
+        other = {key: value[key] for key in sorted(beside)}
     return Registration(
-        type=text(kind, LONGEST_TYPE),
+        type=kind if kind == STANDARD_TYPE else text(kind, LONGEST_TYPE),
         name=name,
         description=description,
         image=image,
         services=services,
         x402=x402,
-        active=_flag(value, "active", notes),
-        claims=_claims(value, notes),
+        active=active,
+        claims=read_claims(claims, "/registrations", notes) if claims else (),
         trust=trust,
         tags=tags,
         updated_at=updated_at,
-        other={key: value[key] for key in value if key in beside} if beside else {},
+        other=other,
     )
 
 
@@ -139,26 +149,24 @@ def _judge_type(kind: Any, notes: Notes) -> None:
 
 def _text(value: dict[str, Any], field: str, longest: int, notes: Notes) -> str | None:
     given = value.get(field)
-    found = text(given, longest) if given else None
-    if found is None or given is None:
-        if type(given) is str:
-            notes.append(_EMPTY[field])
-            return None
-        notes.append(_MISSING[field])
-        if given is not None:
-            notes.add("wrong-json-type", f"/{field}", "should be a text")
-    elif len(given) > longest:
-        notes.add("long-text", f"/{field}", f"{len(given)} characters; {longest} are read")
-    return found
+    if type(given) is str:
+        if (found := given.strip()) and len(found) <= longest:
+            return found
+        if found:
+            notes.add("long-text", f"/{field}", f"{len(found)} characters; {longest} are read")
+            return found[:longest].rstrip()
+        notes.append(_EMPTY[field])
+        return None
+    notes.append(_MISSING[field])
+    if given is not None:
+        notes.add("wrong-json-type", f"/{field}", "should be a text")
+    return None
 
 
 def _find_placeholders(name: str | None, description: str | None, notes: Notes) -> None:
-    looked_at = may_hold_placeholder(f"{name}\n{description}")
-    if name is not None and (is_form_word(name) or (looked_at and is_placeholder(name))):
+    if name is not None and (is_form_word(name) or is_placeholder(name)):
         notes.add("placeholder", "/name", name)
-    if description is not None and (
-        is_form_word(description) or (looked_at and is_placeholder(description))
-    ):
+    if description is not None and (is_form_word(description) or is_placeholder(description)):
         notes.add("placeholder", "/description", description[:100])
 
 
@@ -175,27 +183,20 @@ def _services(value: dict[str, Any], notes: Notes) -> tuple[Service, ...]:
     return ()
 
 
-def _claims(value: dict[str, Any], notes: Notes) -> tuple[Claim, ...]:
-    claims = value.get("registrations")
-    return read_claims(claims, "/registrations", notes) if claims else ()
-
-
 def _flag(value: dict[str, Any], field: str, notes: Notes) -> bool | None:
-    given = value.get(field)
-    if type(given) is bool:
-        return given
-    if field in value:
-        notes.add("wrong-json-type", f"/{field}", "should be true or false")
-    return flag(given)
+    """A flag that is no plain true or false."""
+    if field not in value:
+        return None
+    notes.add("wrong-json-type", f"/{field}", "should be true or false")
+    return flag(value[field])
 
 
-def _trust(value: dict[str, Any], field: str, notes: Notes) -> tuple[str, ...]:
-    given = value.get(field)
-    if not given:
-        return ()
-    models = items(given)
+def _trust(given: Any, field: str, notes: Notes) -> tuple[str, ...]:
     if not are_texts(given):
         notes.add("wrong-json-type", f"/{field}", "should be a list of texts")
+    elif _TRUST.issuperset(given):
+        return tuple(dict.fromkeys(given))
+    models = items(given)
     if not _TRUST.issuperset(models):
         odd = ", ".join(model for model in models if model not in _TRUST)
         notes.add("unknown-trust", f"/{field}", odd)

@@ -63,3 +63,12 @@ def may_hold_placeholder(text: str) -> bool:
         or "rem ipsum" in text
         or "0xY" in text
     )
+
+
+def may_be_form(name: str | None, description: str | None) -> bool:
+    """False only where neither is left over from a form; as quick as can be."""
+    return (
+        (name is not None and len(name) < _LONGEST and name.lower() in _FORM_WORDS)
+        or (description is not None and len(description) < _LONGEST and is_form_word(description))
+        or may_hold_placeholder(f"{name}\n{description}")
+    )

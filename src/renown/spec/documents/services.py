@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from renown.spec.documents.endpoints import judge_endpoint
+from renown.spec.documents.endpoints import is_plain, judge_endpoint
 from renown.spec.documents.model import Service, ServiceKind
 from renown.spec.documents.notes import Notes
 from renown.spec.documents.values import items, text
@@ -34,6 +34,9 @@ _SPELLINGS: dict[ServiceKind, str] = {
 }
 _KINDS = {word: kind for kind, words in _SPELLINGS.items() for word in words.split()}
 _KINDS |= {word.upper(): _KINDS[word] for word in ("mcp", "a2a", "oasf", "ens", "did")}
+_KINDS |= {"agentWallet": "wallet", "custom": "other"}
+_INSIDE = ("mcp", "a2a", "x402", "oasf")
+"""Kinds that are recognised inside a longer name."""
 _WORDS = re.compile(r"[a-z0-9]+")
 _VERSIONED = ("mcp", "a2a", "oasf")
 _BY_SCHEME: dict[str, ServiceKind] = {"eip155:": "wallet", "did:": "did", "mailto:": "email"}
@@ -70,10 +73,9 @@ def kind_of(name: str) -> ServiceKind:
     kind = _KINDS.get(word)
     if kind is not None:
         return kind
-    return next(
-        (_KINDS[part] for part in _WORDS.findall(word) if part in ("mcp", "a2a", "x402", "oasf")),
-        "other",
-    )
+    if not any(inside in word for inside in _INSIDE):
+        return "other"
+    return next((_KINDS[part] for part in _WORDS.findall(word) if part in _INSIDE), "other")
 
 
 def _listed(value: Any, path: str, notes: Notes) -> list[Any]:
@@ -98,12 +100,15 @@ def _service(entry: Any, position: int, path: str, notes: Notes) -> Service | No
         entry = _as_object(entry, path, notes)
         if entry is None:
             return None
-    given, version = entry.get("name"), entry.get("version")
-    name = text(given, LONGEST_NAME) or text(_elsewhere(entry, _NAMES, path, notes), LONGEST_NAME)
-    given = entry.get("endpoint")
-    endpoint = text(given, LONGEST_ENDPOINT) or text(
-        _elsewhere(entry, _ENDPOINTS, path, notes), LONGEST_ENDPOINT
-    )
+    name, endpoint, version = entry.get("name"), entry.get("endpoint"), entry.get("version")
+    if type(name) is not str or not (name := name.strip()) or len(name) > LONGEST_NAME:
+        name = text(_elsewhere(entry, _NAMES, path, notes), LONGEST_NAME)
+    if (
+        type(endpoint) is not str
+        or not (endpoint := endpoint.strip())
+        or len(endpoint) > LONGEST_ENDPOINT
+    ):
+        endpoint = text(_elsewhere(entry, _ENDPOINTS, path, notes), LONGEST_ENDPOINT)
     kind = _KINDS.get(name) or kind_of(name) if name else _kind_by(endpoint)
     lists = None if _LIST_KEYS.isdisjoint(entry) else _lists(entry, kind)
     if name is None:
@@ -113,9 +118,11 @@ def _service(entry: Any, position: int, path: str, notes: Notes) -> Service | No
         notes.add("service-without-name", path)
     if endpoint is None:
         notes.add("service-without-endpoint", path)
-    else:
+    elif not is_plain(endpoint):
         judge_endpoint(endpoint, kind, path, notes)
-    if version is not None:
+    if type(version) is str:
+        version = text(version, LONGEST_VERSION)
+    elif version is not None:
         version = _version(version, path, notes)
     elif kind in _VERSIONED:
         notes.add("service-without-version", path)
@@ -157,8 +164,6 @@ def _elsewhere(entry: dict[str, Any], keys: tuple[str, ...], path: str, notes: N
 
 
 def _version(value: Any, path: str, notes: Notes) -> str | None:
-    if type(value) is str:
-        return text(value, LONGEST_VERSION)
     notes.add("wrong-json-type", f"{path}/version", "should be a text")
     return str(value)[:LONGEST_VERSION] if isinstance(value, int | float) else None
 

@@ -125,6 +125,7 @@ CREATE TABLE attachment (
     PRIMARY KEY (chain_id, block_number, log_index)
 );
 CREATE INDEX attachment_by_uri ON attachment (uri_id);
+CREATE INDEX attachment_pending ON attachment (uri_id) WHERE verdict = 'pending';
 CREATE INDEX attachment_by_agent ON attachment (chain_id, agent_id, block_number, log_index);
 
 -- What an agent says of itself, as found: one row per agent, all that search and lists need ---------
@@ -205,11 +206,13 @@ CREATE TABLE agent_domain (
     agent_id   bigint NOT NULL,
     host       text   NOT NULL,
     state      text   NOT NULL CHECK (state IN ('pending', 'confirmed', 'contradicted', 'missing', 'unreachable')),
-    by_uri     boolean NOT NULL,        -- confirmed because the registration itself is served there
+    by_uri     boolean NOT NULL,        -- the registration itself is served there
+    alone      boolean NOT NULL DEFAULT false,  -- confirmed by that alone
     uri_id     bigint,                  -- of the well-known file
     checked_at timestamptz,
     PRIMARY KEY (chain_id, agent_id, host)
 );
+CREATE INDEX agent_domain_serving ON agent_domain (host) WHERE by_uri;
 CREATE INDEX agent_domain_by_uri ON agent_domain (uri_id) WHERE uri_id IS NOT NULL;
 
 -- Endpoints ------------------------------------------------------------------------------------
