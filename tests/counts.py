@@ -5,7 +5,6 @@
     RENOWN_KILL_EVENTS   events of that backfill                       15000, long 100000
     RENOWN_PAST_BLOCKS   blocks of the devnet whose past is compared   12, long 50
     RENOWN_PAST_AGENTS   agents asked about at each of them            8, long 0: all
-    RENOWN_CRAWL_CROWD   agents whose files are on one host            3000, long 10000
     RENOWN_CRAWL_DEATHS  deaths of the crawler around each statement   1, long 2
 
 The variables are taken out of the environment, so that no process under test finds them: to it
@@ -27,5 +26,4 @@ KILLS = repeats("RENOWN_KILLS", 3)
 KILL_EVENTS = repeats("RENOWN_KILL_EVENTS", 15_000)
 PAST_BLOCKS = repeats("RENOWN_PAST_BLOCKS", 12)
 PAST_AGENTS = repeats("RENOWN_PAST_AGENTS", 8)
-CRAWL_CROWD = repeats("RENOWN_CRAWL_CROWD", 3_000)
 CRAWL_DEATHS = repeats("RENOWN_CRAWL_DEATHS", 1)

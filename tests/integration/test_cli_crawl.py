@@ -18,12 +18,9 @@ def test_crawl__once__prints_what_it_did(fresh_database_url: str) -> None:
     done = renown("crawl", "--once", "--json", DATABASE_URL=fresh_database_url)
 
     assert done.code == 0, done.err
-    assert json.loads(done.out) == {
-        "attempts": 3,
-        "outcomes": {"ok": 2, "undecodable": 1},
-        "new_documents": 2,
-        "agents": 4,
-    }
+    told = json.loads(done.out)
+    assert told.pop("agents") >= 4
+    assert told == {"attempts": 3, "outcomes": {"ok": 2, "undecodable": 1}, "new_documents": 2}
     assert "3 attempts, 2 good" in done.err
     states = "SELECT string_agg(state, ' ' ORDER BY agent_id) FROM agent_profile"
     assert asyncio.run(value(fresh_database_url, states)).split()[3] == "none"

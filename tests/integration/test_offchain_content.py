@@ -19,6 +19,7 @@ HTML = b"<!doctype html><title>Oops</title>"
 RAW = {"Content-Type": "application/vnd.ipld.raw"}
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
 TRANSACTION = "A" * 43
+LIMITED = b'{"error": "rate limit exceeded"}'
 
 
 def cid_v1(codec: int, block: bytes) -> str:
@@ -144,15 +145,111 @@ async def test_a8_ipfs__several_blocks__are_asked_of_the_next_where_one_lacks_so
 
 
 async def test_a8_ipfs__unprovable_at_one_gateway__is_asked_of_the_next():
+    large = b"not it, but who knows" + b" " * 256 * 1024
     async with Origin() as origin, fetcher_for(origin) as fetcher:
-        origin.on(f"one.example/ipfs/{FILE_CID}?format=raw", reply(b"not it, but who knows"))
+        origin.on(f"one.example/ipfs/{FILE_CID}?format=raw", reply(large))
         gateway(origin, "two.example", FILE_CID, file_block(FILE))
         proven = await fetcher.read(uri(f"ipfs://{FILE_CID}"))
         origin.on(f"two.example/ipfs/{FILE_CID}?format=raw", reply(b"", status=404))
         unproven = await fetcher.read(uri(f"ipfs://{FILE_CID}"))
 
     assert (proven.body, proven.verified) == (FILE, True)
-    assert (unproven.body, unproven.verified) == (b"not it, but who knows", None)
+    assert (unproven.body, unproven.verified) == (large, None)
+
+
+@pytest.mark.parametrize("path", ["", "/agent.json"])
+@pytest.mark.parametrize("knows_blocks", [True, False])
+async def test_a8_ipfs__error_with_status_200__is_never_the_file(path, knows_blocks):
+    cid = FOLDER_CID if path else FILE_CID
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        origin.on("one.example/*", reply(status=404))
+        for place in (cid, f"{cid}{path}"):
+            if knows_blocks and place == FOLDER_CID:
+                origin.on(f"one.example/ipfs/{place}?format=raw", reply(FOLDER, headers=RAW))
+            else:
+                origin.on(f"one.example/ipfs/{place}?format=raw", reply(LIMITED))
+            origin.on(f"one.example/ipfs/{place}", reply(LIMITED))
+        alone = await fetcher.read(uri(f"ipfs://{cid}{path}"))
+        if path:
+            gateway(origin, "two.example", FOLDER_CID, FOLDER)
+        gateway(origin, "two.example", f"{cid}{path}", file_block(FILE))
+        with_another = await fetcher.read(uri(f"ipfs://{cid}{path}"))
+
+    assert (alone.outcome, alone.body) == ("wrong-content", None)
+    assert alone.reason == ("same-for-all" if path and not knows_blocks else "other-hash")
+    assert (with_another.body, with_another.verified) == (FILE, True)
+
+
+async def test_a8_ipfs__several_blocks_of_another_size__are_not_the_file():
+    block = PARTS[:-4] + field(1, field(1, 2) + field(3, len(FILE)))
+    cid = cid_v1(0x70, block)
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        gateway(origin, "one.example", cid, block, LIMITED)
+        gateway(origin, "two.example", cid, block, LIMITED)
+        wrong = await fetcher.read(uri(f"ipfs://{cid}"))
+        gateway(origin, "two.example", cid, block)
+        right = await fetcher.read(uri(f"ipfs://{cid}"))
+
+    assert (wrong.outcome, wrong.reason) == ("wrong-content", "other-size")
+    assert (right.outcome, right.body, right.verified) == ("ok", FILE, None)
+
+
+async def test_ipfs__folder_of_a_gateway_that_knows_no_blocks__is_read_unverified():
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        origin.on(f"one.example/ipfs/{FOLDER_CID}?format=raw", reply(HTML, headers=PAGE))
+        origin.on(f"one.example/ipfs/{FOLDER_CID}/agent.json", reply(FILE))
+        fetched = await fetcher.read(uri(f"ipfs://{FOLDER_CID}/agent.json"))
+
+    assert (fetched.outcome, fetched.body, fetched.verified) == ("ok", FILE, None)
+
+
+async def test_a8_ipfs__folder_whose_block_is_broken__is_no_file():
+    block = FOLDER + field(2, b"\x0a\xff")
+    cid = cid_v1(0x70, block)
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        gateway(origin, "one.example", cid, block)
+        fetched = await fetcher.read(uri(f"ipfs://{cid}/agent.json"))
+
+    assert (fetched.outcome, fetched.reason) == ("unsupported", "no-file")
+
+
+async def test_gateway__busy_with_others__costs_a_read_none_of_its_time():
+    async with (
+        Origin() as origin,
+        fetcher_for(origin, limits=Limits(deadline_seconds=0.7)) as fetcher,
+    ):
+        place = f"one.example/ipfs/{FOLDER_CID}"
+        origin.on(f"{place}?format=raw", reply(FOLDER, headers=RAW, after_seconds=0.1))
+        origin.on(
+            f"{place}/agent.json?format=raw",
+            reply(file_block(FILE), headers=RAW, after_seconds=0.1),
+        )
+        fetched = await asyncio.gather(
+            *(fetcher.read(uri(f"ipfs://{FOLDER_CID}/agent.json")) for _ in range(20))
+        )
+
+    assert {(one.outcome, one.verified) for one in fetched} == {("ok", True)}
+    assert max(one.duration_ms for one in fetched) < 1_000
+    assert origin.busiest["one.example"] == 2
+
+
+async def test_gateway__busy_for_too_long__is_told(monkeypatch):
+    monkeypatch.setattr("renown.offchain.exchange.LONGEST_WAIT_SECONDS", 0.1)
+    async with (
+        Origin() as origin,
+        Fetcher(
+            opened=[origin.detour], ipfs_gateways=["http://one.example"], per_host=1
+        ) as fetcher,
+    ):
+        place = f"one.example/ipfs/{FOLDER_CID}"
+        origin.on(f"{place}?format=raw", reply(FOLDER, headers=RAW, after_seconds=0.2))
+        origin.on(f"{place}/slow?format=raw", reply(b"", after_seconds=0.5))
+        reading = asyncio.create_task(fetcher.read(uri(f"ipfs://{FOLDER_CID}/agent.json")))
+        await asyncio.sleep(0.01)
+        others = (fetcher.send("GET", f"http://{place}/slow?format=raw") for _ in range(2))
+        fetched, *_ = await asyncio.gather(reading, *others)
+
+    assert (fetched.outcome, fetched.reason) == ("timeout", "busy-host")
 
 
 async def test_a8_ipfs__file_in_a_folder__is_verified_step_by_step():
@@ -302,6 +399,17 @@ async def test_ar__transaction__is_read_unverified():
     assert (whole.outcome, whole.body, whole.verified) == ("ok", FILE, None)
     assert (inside.outcome, inside.body) == ("ok", b"{}")
     assert (pending.outcome, pending.reason) == ("http-error", "not-mined")
+
+
+async def test_ar__page_for_people__is_taken_where_nobody_has_anything_else():
+    async with Origin() as origin, fetcher_for(origin) as fetcher:
+        origin.on(f"one.example/{TRANSACTION}", reply(HTML, headers=PAGE))
+        alone = await fetcher.read(uri(f"ar://{TRANSACTION}"))
+        origin.on(f"two.example/{TRANSACTION}", reply(FILE))
+        with_another = await fetcher.read(uri(f"ar://{TRANSACTION}"))
+
+    assert (alone.outcome, alone.body) == ("ok", HTML)
+    assert (with_another.outcome, with_another.body) == ("ok", FILE)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+import structlog
 
-from renown.errors import DatabaseUnavailable
+from renown.errors import DatabaseUnavailable, SchemaBehind
 from renown.ingest.prober import Prober
 from renown.offchain.fetched import Fetched
 from renown.spec.documents.model import Finding, Registration, Service
@@ -17,6 +18,7 @@ from renown.store import probes
 from renown.store.endpoints import link, link_many, offers
 from renown.store.locks import only_one
 from renown.store.pool import connect, transaction
+from renown.store.uris import plan_by_key
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 GAP = timedelta(minutes=11)
@@ -160,6 +162,39 @@ async def test_link_many__when_one_agent_has_none__then_only_its_links_go(conn):
         await link_many(tx, {(1, 1): (), (5, 9): ()})
     rows = await conn.fetch("SELECT agent_id FROM agent_endpoint")
     assert [row[0] for row in rows] == [2]
+
+
+async def test_link_many__when_most_stays__then_only_the_rest_is_written(conn):
+    await plan_by_key(conn)
+    many = {
+        (1, n): declared(file(*(("web", f"https://h{n}.example/{at}") for at in range(4))))
+        for n in range(20)
+    }
+    written = []
+
+    def note(query):
+        if not query.query.lstrip().startswith("SELECT"):
+            written.append(query.query.split()[0])
+
+    async def again():
+        written.clear()
+        async with transaction(conn) as tx:
+            with conn.query_logger(note):
+                await link_many(tx, many)
+        rows = await conn.fetch(
+            """SELECT chain_id, agent_id, position, protocol, url, due_at IS NOT NULL
+                 FROM agent_endpoint JOIN endpoint USING (endpoint_id, protocol)"""
+        )
+        wanted = [(*key, d.position, d.protocol, d.url, True) for key in many for d in many[key]]
+        assert sorted(map(tuple, rows)) == sorted(wanted)
+
+    await again()
+    await again()
+    assert set(written) <= {"BEGIN;", "COMMIT;"}
+    many[1, 3] = (many[1, 4][0], *many[1, 3][1:3])
+    await again()
+    rests = await conn.fetch("SELECT url FROM endpoint WHERE due_at IS NULL ORDER BY url")
+    assert [row[0] for row in rests] == ["https://h3.example/0", "https://h3.example/3"]
 
 
 # Rounds ------------------------------------------------------------------------------------------
@@ -453,7 +488,7 @@ async def test_prober__when_two_run__then_the_second_stands_by(conn, prober, fre
 
 
 async def test_prober__when_database_drops_it__then_it_comes_back(conn, prober, clock, monkeypatch):
-    monkeypatch.setattr("renown.ingest.prober.prober.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("renown.ingest.prober.prober.FIRST_PAUSE_SECONDS", 0.02)
     await declare(conn, 1, ("web", "https://a.example/"))
     hosts = Hosts()
     runs = asyncio.create_task(prober(hosts).run())
@@ -471,6 +506,75 @@ async def test_prober__when_database_drops_it__then_it_comes_back(conn, prober, 
     runs.cancel()
     await asyncio.gather(runs, return_exceptions=True)
     assert (await endpoint(conn, "https://a.example/"))["verdict"] == "alive"
+
+
+async def test_prober__when_something_unforeseen_fails__then_it_goes_on(
+    conn, prober, clock, monkeypatch
+):
+    monkeypatch.setattr("renown.ingest.prober.prober.FIRST_PAUSE_SECONDS", 0.02)
+    await declare(conn, 1, ("web", "https://a.example/"))
+    settle, failures = probes.settle, iter([ValueError("odd"), KeyError("odder")])
+
+    async def fails_first(conn, check):
+        clock.now += probes.LEASE
+        if failure := next(failures, None):
+            raise failure
+        return await settle(conn, check)
+
+    monkeypatch.setattr(probes, "settle", fails_first)
+    runs = asyncio.create_task(prober(Hosts()).run())
+
+    async def checked():
+        return await conn.fetchval("SELECT count(*) FROM endpoint_check") or runs.done()
+
+    with structlog.testing.capture_logs() as logs:
+        await until(checked)
+    assert not runs.done()
+    runs.cancel()
+    await asyncio.gather(runs, return_exceptions=True)
+    told = [one["error"] for one in logs if one["event"] == "prober_interrupted"]
+    assert told == ["ValueError", "KeyError"]
+
+
+async def test_prober__when_trying_again_cannot_help__then_it_ends(prober, monkeypatch):
+    async def behind(*_):
+        raise SchemaBehind("the schema is not the one")
+
+    monkeypatch.setattr(probes, "wake", behind)
+    with pytest.raises(SchemaBehind):
+        async with asyncio.timeout(10):
+            await prober(Hosts()).run()
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_prober__when_nothing_is_due__then_it_seldom_looks(
+    conn, fresh_database_url, clock, monkeypatch, under_way
+):
+    if under_way:
+        await declare(conn, 1, ("web", "https://slow.example/"))
+    claims = 0
+    claim = probes.claim
+
+    async def counted(*args, **options):
+        nonlocal claims
+        claims += 1
+        return await claim(*args, **options)
+
+    monkeypatch.setattr(probes, "claim", counted)
+    hosts = Hosts()
+    hosts.wait_seconds = 60.0
+    by_default = Prober(lambda: connect(fresh_database_url), hosts, clock=clock)
+    runs = asyncio.create_task(by_default.run())
+
+    async def begun():
+        return claims >= 1
+
+    await until(begun)
+    await asyncio.sleep(0.5)
+    runs.cancel()
+    await asyncio.gather(runs, return_exceptions=True)
+    assert bool(hosts.asked) == under_way
+    assert claims <= 5
 
 
 async def test_shrink__when_checks_are_old__then_counts_by_day_and_nothing_lost(conn):

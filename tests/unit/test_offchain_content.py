@@ -1,9 +1,10 @@
 import hashlib
+import tracemalloc
 
 import pytest
 
 from renown.offchain.cid import DAG_PB, RAW, Cid, cid_of, read_cid
-from renown.offchain.unixfs import Node, file_block, read_node
+from renown.offchain.unixfs import MOST_BLOCK_BYTES, MOST_FIELDS, Node, file_block, read_node
 
 HELLO_V0 = "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"
 EMPTY_FILE = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
@@ -76,3 +77,49 @@ def test_node__file_in_pieces_or_sharded__is_not_taken_for_a_file():
 
     assert read_node(link + b"\x0a\x02\x08\x02") == Node("part")
     assert read_node(b"\x0a\x02\x08\x05") == Node("other")
+    assert read_node(link + b"\x0a\x04\x08\x02\x18\x07") == Node("part", size=7)
+
+
+FOLDER = b"\x0a\x02\x08\x01"
+
+
+@pytest.mark.parametrize("link", [b"\x0a\xff", b"\x12\x05a", b"\xff" * 11, b"\x0b"])
+def test_a8_node__folder_with_a_broken_link__is_none(link):
+    assert read_node(FOLDER + bytes([0x12, len(link)]) + link) is None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        FOLDER + b"\x12\x00" * (MOST_FIELDS + 1),
+        b"\x08\x00" * (MOST_FIELDS + 1) + FOLDER,
+        file_block(b"x" * MOST_BLOCK_BYTES),
+        FOLDER + (b"\x12\x10" + b"\x08\x00" * 8) * (MOST_FIELDS // 8),  # within links
+    ],
+)
+def test_a8_node__block_of_more_than_any_folder__is_none(block):
+    assert read_node(block) is None
+
+
+def test_a8_node__block_of_a_million_fields__is_given_up_early():
+    block = b"\x12\x00" * (MOST_BLOCK_BYTES // 2)
+    tracemalloc.start()
+    try:
+        assert read_node(block) is None
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most_bytes < 2_000_000
+
+
+def test_node__folder_of_five_thousand__is_read():
+    links = b"".join(
+        b"\x12\x2c\x0a\x22\x12\x20" + HELLO_DIGEST + b"\x12\x04%04d\x18\x01" % n
+        for n in range(5_000)
+    )
+
+    node = read_node(links + FOLDER)
+
+    assert node is not None
+    assert len(node.links) == 5_000

@@ -10,7 +10,7 @@ from renown.offchain.fetched import OUTCOMES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "fetching.md").read_text()
-MAKERS = {"Failed": 1, "_fail": 1, "_refused": 0}
+MAKERS = {"Failed": 1, "_fail": 1, "_refused": 0, "_wrong": 0}
 
 
 def reasons() -> set[str]:

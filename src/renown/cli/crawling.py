@@ -57,7 +57,7 @@ async def reading_documents(
 
     Where all hosts are ours, endpoints are called unless the settings say no: nobody minds.
     """
-    from renown.ingest.crawler import Crawler
+    from renown.ingest.crawler import BRISK, Crawler, Pauses
     from renown.ingest.prober import Prober
     from renown.ingest.profiles import refresh
 
@@ -75,6 +75,7 @@ async def reading_documents(
                 connections=settings.fetch_connections,
                 per_host=settings.fetch_per_host,
                 refresh=refresh,
+                pauses=BRISK if near.is_alone else Pauses(),
             )
             work.append(crawler.run())
         if probe:

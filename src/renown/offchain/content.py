@@ -15,7 +15,7 @@ from renown.offchain.answer import Answer
 from renown.offchain.cid import AS_THEY_ARE, LIBP2P_KEY, read_cid
 from renown.offchain.exchange import Exchange, Request, Run
 from renown.offchain.failed import Failed
-from renown.offchain.found import Ask, Found
+from renown.offchain.found import Ask, Found, is_page
 from renown.offchain.gateways import Gateways
 from renown.offchain.ipfs import read_ipfs
 from renown.offchain.limits import Limits
@@ -106,7 +106,8 @@ async def _read_ar(path: str, ask: Ask) -> Found:
     if isinstance(result, Answer) and result.status == _NOT_MINED_YET:
         return Found(Failed("http-error", "not-mined"))
     found = Found(result)
-    return msgspec.structs.replace(found, final=found.good)
+    page = isinstance(result, Answer) and is_page(result)  # whatever another has comes before it
+    return msgspec.structs.replace(found, final=found.good and not page)
 
 
 def _steps(path: str) -> list[str] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
@@ -19,6 +18,9 @@ from renown.offchain.opened import Opened
 from renown.offchain.target import Target, redirected
 from renown.offchain.turns import Turns
 from renown.offchain.wire import Wire
+
+LONGEST_WAIT_SECONDS = 120.0
+"""For further turns at hosts that had us already, in one fetch."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SAME_METHOD = (307, 308)
@@ -53,22 +55,49 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Run:
-    """The time of one fetch: begins with its first turn at a host, ends with the deadline."""
+    """The time of one fetch: begins with its first turn at a host, ends with the deadline.
+
+    The clock stands still while it waits for a further turn at a host that it has asked before: the
+    line there is of our making. At another host it runs, see docs/explanation/fetching.md.
+    """
 
     def __init__(self, allowed_seconds: float) -> None:
         self._allowed = allowed_seconds
         self._begun: float | None = None
-        self.deadline: float | None = None  # of the loop's clock
+        self._deadline: float | None = None
+        self._stopped_at: float | None = None
+        self._stopped_seconds = 0.0
+        self._asked: set[str] = set()
 
-    def begin(self) -> None:
-        """It is our turn. Later calls change nothing."""
-        if self._begun is None:
-            self._begun = time.monotonic()
-            self.deadline = asyncio.get_running_loop().time() + self._allowed
+    def wait(self, host: str) -> float | None:
+        """Wait for a turn at `host`: until when (of the loop's clock), None for as long as needed.
+
+        `begin` ends it.
+        """
+        if host not in self._asked:
+            return self._deadline
+        self._stopped_at = _now()
+        return self._stopped_at + LONGEST_WAIT_SECONDS - self._stopped_seconds
+
+    def begin(self, host: str) -> float:
+        """It is our turn at `host`. Returns the deadline (of the loop's clock)."""
+        self._asked.add(host)
+        now = _now()
+        if self._begun is None or self._deadline is None:
+            self._begun, self._deadline = now, now + self._allowed
+        elif self._stopped_at is not None:
+            stopped = now - self._stopped_at
+            self._stopped_at = None
+            self._stopped_seconds += stopped
+            self._deadline += stopped
+        return self._deadline
 
     def seconds(self) -> float:
-        """Since the beginning; 0 before."""
-        return 0.0 if self._begun is None else time.monotonic() - self._begun
+        """On the clock so far."""
+        if self._begun is None:
+            return 0.0
+        until = _now() if self._stopped_at is None else self._stopped_at
+        return until - self._begun - self._stopped_seconds
 
 
 class Exchange:
@@ -113,12 +142,11 @@ class Exchange:
         waiting = True
         try:
             async with (
-                asyncio.timeout_at(run.deadline) as timeout,
+                asyncio.timeout_at(run.wait(target.host)) as timeout,
                 self._turns.turn(target.host),
             ):
                 waiting = False
-                run.begin()
-                timeout.reschedule(run.deadline)
+                timeout.reschedule(run.begin(target.host))
                 return await self._along(route, target, request, limits)
         except TimeoutError:
             return Failed("timeout", "busy-host" if waiting else "deadline")
@@ -145,6 +173,10 @@ class Exchange:
         if reader.reusable and wire.open:
             self._idle.keep(route, wire)
         return result
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _is_redirect(result: Answer | Failed) -> TypeGuard[Answer]:

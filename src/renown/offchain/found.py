@@ -33,3 +33,8 @@ class Found(msgspec.Struct, frozen=True):
     def good(self) -> bool:
         """Whether there is a document."""
         return isinstance(self.result, Answer) and 200 <= self.result.status < 300
+
+
+def is_page(answer: Answer) -> bool:
+    """Whether this is a page for people: of a gateway, mostly an error, or a listing."""
+    return "html" in answer.headers.get("content-type", "").lower()

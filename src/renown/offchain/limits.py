@@ -14,7 +14,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         deadline_seconds: from the first look-up to the last byte, over all redirects. Waiting for
-            a turn with the first host does not count; with content addresses each gateway gets it.
+            a turn at the first host does not count, nor for further ones at a host asked before;
+            with content addresses each gateway gets it.
         body_bytes: of a document, as sent and again inflated.
         redirects: followed at most.
         error_body_bytes: of an error page; what is longer is cut.

@@ -13,7 +13,12 @@ import msgspec
 
 from renown.offchain.cid import Cid, cid_of
 
-MOST_LINKS = 10_000
+MOST_BLOCK_BYTES = 2 * 1024 * 1024
+"""Larger ones no program exchanges (Bitswap specification)."""
+ONE_BLOCK_BYTES = 256 * 1024
+"""Of a file; the usual programs cut longer ones into several blocks."""
+MOST_FIELDS = 40_000
+"""Of one block, links and their names included: twice what the usual programs let into one."""
 
 _RAW, _DIRECTORY, _FILE, _SHARDED = 0, 1, 2, 5
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
@@ -26,33 +31,27 @@ class Node(msgspec.Struct, frozen=True):
         kind: "part" is a file whose content lies in further blocks, "other" what we cannot walk
             (sharded folders, links of the file system).
         content: of a file in this one block; else b"".
+        size: in bytes, of the whole file that a part belongs to; None where it is not said.
         links: of a folder, by name; first of equal names.
     """
 
     kind: Literal["file", "part", "folder", "other"]
     content: bytes = b""
     links: dict[str, Cid] = {}
+    size: int | None = None
 
 
 def read_node(block: bytes) -> Node | None:
-    """Read a dag-pb block; None for bytes that are none, or hold no UnixFS."""
+    """Read a dag-pb block; None for bytes that are none, hold no UnixFS, or have too many fields.
+
+    Takes a tenth of a second at most, whatever `block` is.
+    """
+    if len(block) > MOST_BLOCK_BYTES:
+        return None
     try:
-        fields = list(_fields(block))
-        data = next((value for number, value in fields if number == 1), None)
-        links = [value for number, value in fields if number == 2]
-        if not isinstance(data, bytes) or len(links) > MOST_LINKS:
-            return None
-        inner = dict(reversed(list(_fields(data))))  # the first of equal ones
+        return _node(block, _Fields())
     except ValueError:
         return None
-    kind, content = inner.get(1), inner.get(2, b"")
-    if not isinstance(content, bytes):
-        return None
-    if kind in (_RAW, _FILE):
-        return Node("part") if links else Node("file", content)
-    if kind == _DIRECTORY:
-        return Node("folder", links=_named(links))
-    return Node("other")
 
 
 def file_block(content: bytes) -> bytes:
@@ -63,38 +62,77 @@ def file_block(content: bytes) -> bytes:
     return _tagged(1, inner)
 
 
-def _named(links: list[bytes | int]) -> dict[str, Cid]:
+def _node(block: bytes, fields: _Fields) -> Node | None:
+    data: bytes | None = None
+    links: list[bytes] = []
+    for number, value in fields.of(block):
+        if not isinstance(value, bytes):
+            continue
+        if number == 1 and data is None:
+            data = value
+        elif number == 2:
+            links.append(value)
+    if data is None:
+        return None
+    inner = fields.first(data)
+    kind, content, size = inner.get(1), inner.get(2, b""), inner.get(3)
+    if not isinstance(content, bytes):
+        return None
+    if kind in (_RAW, _FILE):
+        if links:
+            return Node("part", size=size if isinstance(size, int) else None)
+        return Node("file", content)
+    if kind == _DIRECTORY:
+        return Node("folder", links=_named(links, fields))
+    return Node("other")
+
+
+def _named(links: list[bytes], fields: _Fields) -> dict[str, Cid]:
     found: dict[str, Cid] = {}
     for link in links:
-        if not isinstance(link, bytes):
-            continue
-        fields = dict(reversed(list(_fields(link))))
-        target, name = fields.get(1), fields.get(2, b"")
+        of_link = fields.first(link)
+        target, name = of_link.get(1), of_link.get(2, b"")
         if isinstance(target, bytes) and isinstance(name, bytes) and (cid := cid_of(target)):
             found.setdefault(name.decode("utf-8", "replace"), cid)
     return found
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a protocol buffer. Raises ValueError where it breaks."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, wire_type = key >> 3, key & 7
-        if wire_type == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if wire_type == _BYTES:
-            size, at = _varint(data, at)
-        elif wire_type in (_FIXED_64, _FIXED_32):
-            size = 8 if wire_type == _FIXED_64 else 4
-        else:
-            raise ValueError("a group, which nobody uses")
-        if at + size > len(data):
-            raise ValueError("cut short")
-        yield number, data[at : at + size]
-        at += size
+class _Fields:
+    """Reads protocol buffers; MOST_FIELDS fields in all."""
+
+    def __init__(self) -> None:
+        self._left = MOST_FIELDS
+
+    def first(self, data: bytes) -> dict[int, int | bytes]:
+        """The fields of a message by number, the first of equal ones."""
+        found: dict[int, int | bytes] = {}
+        for number, value in self.of(data):
+            found.setdefault(number, value)
+        return found
+
+    def of(self, data: bytes) -> Iterator[tuple[int, int | bytes]]:
+        """Number and value of each field. Raises ValueError where `data` breaks, or goes on."""
+        at = 0
+        while at < len(data):
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError("too many fields")
+            key, at = _varint(data, at)
+            number, wire_type = key >> 3, key & 7
+            if wire_type == _VARINT:
+                value, at = _varint(data, at)
+                yield number, value
+                continue
+            if wire_type == _BYTES:
+                size, at = _varint(data, at)
+            elif wire_type in (_FIXED_64, _FIXED_32):
+                size = 8 if wire_type == _FIXED_64 else 4
+            else:
+                raise ValueError("a group, which nobody uses")
+            if at + size > len(data):
+                raise ValueError("cut short")
+            yield number, data[at : at + size]
+            at += size
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

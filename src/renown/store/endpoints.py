@@ -20,6 +20,8 @@ from renown.store.pool import Conn
 
 Key: TypeAlias = tuple[int, int]
 """(chain_id, agent_id)"""
+_Link: TypeAlias = tuple[int, int, int, str]
+"""(chain_id, agent_id, position, protocol): the key of `agent_endpoint`."""
 
 
 async def link(conn: Conn, chain_id: int, agent_id: int, wanted: Sequence[Declared]) -> None:
@@ -35,24 +37,31 @@ async def link_many(conn: Conn, wanted: Mapping[Key, Sequence[Declared]]) -> Non
     """
     if not wanted:
         return
-    keys = list(wanted)
-    chains, agents = [key[0] for key in keys], [key[1] for key in keys]
-    rows = [(*key, one) for key, several in wanted.items() for one in _distinct(several)]
-    links = (
-        [chain_id for chain_id, _, _ in rows],
-        [agent_id for _, agent_id, _ in rows],
-        [one.position for _, _, one in rows],
-        [one.protocol for _, _, one in rows],
-        [_hash(one) for _, _, one in rows],
-    )
-    if rows:
+    links: dict[_Link, tuple[bytes, Declared]] = {
+        (*key, one.position, one.protocol): (_hash(one), one)
+        for key, several in wanted.items()
+        for one in several
+    }
+    # Compared here: a join of two lists is quadratic on connections that join by key only.
+    chains, agents = [key[0] for key in wanted], [key[1] for key in wanted]
+    held: dict[_Link, bytes | None] = {
+        (chain_id, agent_id, position, protocol): hash_
+        for chain_id, agent_id, position, protocol, hash_ in await conn.fetch(HELD, chains, agents)
+    }
+    gone = [link for link, hash_ in held.items() if links.get(link, (b"",))[0] != hash_]
+    new = [(link, *what) for link, what in links.items() if held.get(link) != what[0]]
+    removed = [row[0] for row in await conn.fetch(UNLINK, *_columns(gone))] if gone else []
+    if new:
+        hashes, declared = [hash_ for _, hash_, _ in new], [one for *_, one in new]
         await conn.execute(
-            ADD, links[4], links[3], [one.url for *_, one in rows], [one.host for *_, one in rows]
+            ADD,
+            hashes,
+            [one.protocol for one in declared],
+            [one.url for one in declared],
+            [one.host for one in declared],
         )
-    removed = [row[0] for row in await conn.fetch(UNLINK, chains, agents, *links)]
-    if rows:
-        added = [row[0] for row in await conn.fetch(LINK, *links)]
-        await conn.execute(WAKE, sorted({*added}))
+        rows = await conn.fetch(LINK, *_columns([link for link, *_ in new]), hashes)
+        await conn.execute(WAKE, sorted({row[0] for row in rows}))
     if removed:
         await conn.execute(LET_REST, sorted({*removed}))
 
@@ -74,10 +83,21 @@ def _hash(one: Declared) -> bytes:
     return hashlib.sha256(f"{one.protocol}\0{one.url}".encode()).digest()
 
 
-def _distinct(several: Sequence[Declared]) -> list[Declared]:
-    return list({(one.position, one.protocol): one for one in several}.values())
+def _columns(links: Sequence[_Link]) -> tuple[list[int], list[int], list[int], list[str]]:
+    return (
+        [link[0] for link in links],
+        [link[1] for link in links],
+        [link[2] for link in links],
+        [link[3] for link in links],
+    )
 
 
+HELD: LiteralString = """
+SELECT l.chain_id, l.agent_id, l.position, l.protocol, e.hash
+  FROM unnest($1::bigint[], $2::bigint[]) AS a (chain_id, agent_id)
+  JOIN agent_endpoint l USING (chain_id, agent_id)
+  LEFT JOIN endpoint e USING (endpoint_id)
+"""
 ADD: LiteralString = """
 INSERT INTO endpoint (hash, protocol, url, host)
 SELECT DISTINCT ON (hash) hash, protocol, url, host
@@ -87,14 +107,10 @@ SELECT DISTINCT ON (hash) hash, protocol, url, host
 """
 UNLINK: LiteralString = """
 DELETE FROM agent_endpoint l
- USING unnest($1::bigint[], $2::bigint[]) AS a (chain_id, agent_id)
- WHERE l.chain_id = a.chain_id AND l.agent_id = a.agent_id
-   AND NOT EXISTS (
-       SELECT FROM unnest($3::bigint[], $4::bigint[], $5::int[], $6::text[], $7::bytea[])
-                AS w (chain_id, agent_id, position, protocol, hash)
-         JOIN endpoint e USING (hash)
-        WHERE w.chain_id = l.chain_id AND w.agent_id = l.agent_id AND w.position = l.position
-          AND w.protocol = l.protocol AND e.endpoint_id = l.endpoint_id)
+ USING unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[])
+    AS g (chain_id, agent_id, position, protocol)
+ WHERE l.chain_id = g.chain_id AND l.agent_id = g.agent_id AND l.position = g.position
+   AND l.protocol = g.protocol
 RETURNING l.endpoint_id
 """
 LINK: LiteralString = """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from renown.errors import StoreError
+from renown.errors import RenownError
 from renown.ingest.prober.asking import Asker, OptOut, Sender
 from renown.ingest.prober.looking import Looker
 from renown.ingest.prober.rounds import Pace, Rounds, Tally
@@ -19,8 +20,8 @@ from renown.store.pool import Conn
 log = structlog.get_logger()
 
 LOCK = "prober"
-IDLE_SECONDS = 30.0
-RETRY_SECONDS = 10.0
+IDLE_SECONDS = 2.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
 def _utc_now() -> datetime:
@@ -41,8 +42,7 @@ class Prober:
         per_host: endpoints of one host before others have their turn.
         apart_seconds: least time between two looks that count as two rounds.
         pause_seconds: between two endpoints of one host.
-        idle_seconds: between two looks for something due, when nothing was; 0 for 30, or half of
-            `apart_seconds` if that is less.
+        idle_seconds: between two looks for something due, when nothing was.
         clock: the time, in UTC.
         on_checked: called after each look that was kept.
 
@@ -60,7 +60,7 @@ class Prober:
         per_host: int = 16,
         apart_seconds: float = 600.0,
         pause_seconds: float = 0.2,
-        idle_seconds: float = 0.0,
+        idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], datetime] = _utc_now,
         on_checked: Callable[[Tally], None] | None = None,
     ) -> None:
@@ -72,21 +72,30 @@ class Prober:
             per_host=per_host,
             apart=timedelta(seconds=apart_seconds),
             pause_seconds=pause_seconds,
-            idle_seconds=min(IDLE_SECONDS, apart_seconds / 2)
-            if idle_seconds is None
-            else idle_seconds,
+            idle_seconds=idle_seconds,
         )
         self._now = clock
         self._on_checked = on_checked
 
     async def run(self) -> None:
-        """Look at what is due, for ever; a database that is away is waited for."""
+        """Look at what is due, for ever; a database that is away is waited for.
+
+        Raises:
+            RenownError: what trying again cannot mend.
+        """
+        pause = FIRST_PAUSE_SECONDS
         while True:
+            tally = Tally()
             try:
-                await self._work(Tally(), until_idle=False)
-            except StoreError as exc:
-                log.warning("prober_waits", error=type(exc).__name__, reason=exc.detail)
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._work(tally, until_idle=False)
+            except Exception as exc:  # one odd answer must not end what runs beside
+                if isinstance(exc, RenownError) and not exc.retryable:
+                    raise
+                _log_interruption(exc)
+            if tally.checks:
+                pause = FIRST_PAUSE_SECONDS  # it got on, so this is a new trouble
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 
     async def run_until_idle(self) -> Tally:
         """Look at all that is due now, and stop.
@@ -114,3 +123,10 @@ class Prober:
                 await rounds.go_on(until_idle=until_idle)
             finally:
                 conn.terminate()
+
+
+def _log_interruption(exc: Exception) -> None:
+    if isinstance(exc, RenownError):
+        log.warning("prober_interrupted", error=type(exc).__name__, reason=exc.detail)
+    else:
+        log.error("prober_interrupted", error=type(exc).__name__, exc_info=exc)

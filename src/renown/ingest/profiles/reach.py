@@ -5,6 +5,7 @@ from __future__ import annotations
 from renown.derive.document_state import document_state
 from renown.derive.profile import State
 from renown.spec.documents.model import Finding
+from renown.spec.uris import read_inline
 from renown.store.profile_material import Material
 
 _FAILURES = {
@@ -41,6 +42,8 @@ def uri_findings(material: Material) -> list[Finding]:
     if material.uri_kind == "unsupported":
         found.append(Finding("uri-unsupported", detail=material.reason or ""))
         return found
+    if material.uri_kind in ("data", "json"):
+        found += read_inline(material.uri).findings
     if not material.attempts:
         return found
     if material.outcome in ("ok", "not-modified"):

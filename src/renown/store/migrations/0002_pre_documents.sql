@@ -57,7 +57,7 @@ CREATE TABLE uri (
     kind          text     NOT NULL CHECK (kind IN ('https', 'http', 'ipfs', 'ar', 'data', 'json', 'unsupported')),
     host          text     NOT NULL,    -- whose patience it costs: a host, 'ipfs:', 'ar:'; '' for none
     fixed         boolean  NOT NULL,    -- the URI determines the bytes (inline or content-addressed)
-    stage         smallint NOT NULL,    -- 0 never tried, 1 tried before: new ones go first
+    stage         smallint NOT NULL,    -- 0 an agent's, never tried; 1 another new file; 2 tried before
     due_at        timestamptz,          -- null: not to be fetched (again)
     attempts      integer  NOT NULL DEFAULT 0,
     failures      integer  NOT NULL DEFAULT 0,   -- in a row, up to the last attempt
@@ -207,9 +207,9 @@ CREATE TABLE agent_domain (
     host       text   NOT NULL,
     state      text   NOT NULL CHECK (state IN ('pending', 'confirmed', 'contradicted', 'missing', 'unreachable')),
     by_uri     boolean NOT NULL,        -- the registration itself is served there
-    alone      boolean NOT NULL DEFAULT false,  -- confirmed by that alone
     uri_id     bigint,                  -- of the well-known file
     checked_at timestamptz,
+    alone      boolean NOT NULL DEFAULT false,  -- confirmed by nothing but the file served there
     PRIMARY KEY (chain_id, agent_id, host)
 );
 CREATE INDEX agent_domain_serving ON agent_domain (host) WHERE by_uri;
