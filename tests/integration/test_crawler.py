@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,14 +13,18 @@ from eth_hash.auto import keccak
 
 from renown.ingest.crawler import patience, upkeep
 from renown.ingest.crawler import reading as reading_module
+from renown.ingest.crawler.reading import Reading
+from renown.ingest.crawler.settling import settle
 from renown.offchain.fetched import Fetched
 from renown.spec.documents import read_document
 from renown.spec.events import FeedbackGiven
+from renown.store import uris
 from tests.crawling import Clock, Web, crawl, due_agents, held, registration, rows, value
 from tests.factories import BOB, DEVNET, Story
 from tests.reading import reading
 
 A, B = "https://a.example/0.json", "https://b.example/1.json"
+NEVER = datetime(2099, 1, 1, tzinfo=UTC)
 STATE = (
     "SELECT outcome, attempts, failures, unchanged, document_id IS NOT NULL FROM uri"
     " WHERE uri = convert_to($1, 'UTF8')"
@@ -178,6 +183,25 @@ async def test_crawl__one_that_cannot_be_kept__does_not_hold_up_the_others(
     assert await rows(fresh_database_url, STATE, B) == [("ok", 1, 0, 0, True)]
 
 
+async def test_settle__an_attempt_of_a_claim_that_ran_out__is_kept_once(
+    fresh_database_url: str,
+) -> None:
+    await put(fresh_database_url, A)
+    await crawl(fresh_database_url, Web(**{A: Fetched(outcome="timeout")}))
+    async with reading(fresh_database_url) as conn:
+        await conn.execute("UPDATE uri SET due_at = now(), attempts = 0")
+        (due,) = await uris.claim(conn, 2, {"a.example": 1}, NEVER, until=NEVER, resting=True)
+        fetched = Fetched(outcome="ok", status=200, body=b"{}")
+        late = [Reading().attempt(due, NEVER + timedelta(hours=n), fetched) for n in (1, 2)]
+
+        first = await settle(conn, late[:1], NEVER)
+        second = await settle(conn, late[1:], NEVER)
+
+    assert [one.outcomes for one in (*first, *second)] == [("ok",), ()]
+    assert await rows(fresh_database_url, STATE, A) == [("ok", 1, 0, 0, True)]
+    assert await value(fresh_database_url, "SELECT count(*) FROM resolution") == 2
+
+
 # Reading again -----------------------------------------------------------------------------------
 
 
@@ -237,7 +261,8 @@ async def test_refresh__gone_and_back__keeps_the_document_it_had(fresh_database_
 async def test_refresh__content_addressed__is_never_read_twice(fresh_database_url: str) -> None:
     cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
     await put(fresh_database_url, f"ipfs://{cid}", inline(b"{}"))
-    web, clock = Web(**{f"ipfs://{cid}": registration()}), Clock()
+    proven = Fetched(outcome="ok", status=200, body=registration(), verified=True)
+    web, clock = Web(**{f"ipfs://{cid}": proven}), Clock()
     for _ in range(5):
         await crawl(fresh_database_url, web, clock)
         clock.pass_(days=40)
@@ -312,15 +337,18 @@ async def test_hosts__one_that_is_down__has_its_thousands_given_up_and_taken_up_
     why = "SELECT count(*) FROM resolution WHERE reason = $1"
     assert await value(fresh_database_url, why, patience.HOST_DOWN) >= 300 - asked
 
+    # It is back when one of them has its turn, and the others need not wait for theirs.
     web.answers |= {uri: registration(uri) for uri in uris}
     clock.pass_(days=1.2)
+    async with reading(fresh_database_url) as conn:
+        await conn.execute(
+            "UPDATE uri SET due_at = $1::timestamptz + interval '9 days'"
+            " WHERE due_at <> (SELECT min(due_at) FROM uri WHERE host = 'down.example')",
+            clock.now,
+        )
     await crawl(fresh_database_url, web, clock)
-    assert await rows(
-        fresh_database_url, "SELECT outcome, count(*) FROM uri GROUP BY 1 ORDER BY 1"
-    ) == [
-        ("not-modified", 1),
-        ("ok", 300),
-    ]
+    good = "SELECT count(*) FROM uri WHERE host = 'down.example' AND outcome = 'ok'"
+    assert await value(fresh_database_url, good) >= 300 - asked
 
 
 async def made(conn: Any) -> int:
@@ -485,12 +513,20 @@ async def test_upkeep__attempts_of_long_ago__shrink_to_changes_and_counts(
                 " + make_interval(hours => $2), $3, 200, 1, $4 FROM uri",
                 *(clock.now, hour, outcome, document),
             )
+        # What the URI's own row speaks of stays: the last success, and the last attempt.
+        await conn.execute(
+            "UPDATE uri SET fetched_at = $1::timestamptz + interval '2 hours',"
+            " attempted_at = $1::timestamptz + interval '5 hours'",
+            clock.now - timedelta(days=120),
+        )
         shrinking = upkeep.Shrinking()
         while await shrinking.step(conn, clock.now):
             pass
         kept = await conn.fetch("SELECT outcome, document_id FROM resolution ORDER BY attempted_at")
         assert [tuple(row) for row in kept] == [
             ("ok", first),
+            ("ok", first),
+            ("http-error", None),
             ("http-error", None),
             ("not-modified", first),
             ("ok", other),
@@ -499,13 +535,13 @@ async def test_upkeep__attempts_of_long_ago__shrink_to_changes_and_counts(
         ]
         counted = await conn.fetchrow("SELECT sum(attempts), sum(good) FROM resolution_day")
         assert counted is not None
-        assert tuple(counted) == (5, 3)
+        assert tuple(counted) == (3, 2)
 
         again = upkeep.Shrinking()
         while await again.step(conn, clock.now):
             pass
-        assert await conn.fetchval("SELECT count(*) FROM resolution") == 6
-        assert await conn.fetchval("SELECT sum(attempts) FROM resolution_day") == 5
+        assert await conn.fetchval("SELECT count(*) FROM resolution") == 8
+        assert await conn.fetchval("SELECT sum(attempts) FROM resolution_day") == 3
 
 
 async def test_upkeep__documents_of_an_older_reader__are_read_again(

@@ -22,12 +22,14 @@ from renown.offchain.fetched import Fetched
 from renown.store.embedded import ephemeral_postgres
 from renown.store.migrate import migrate
 from renown.store.pool import Conn, connect
-from tests.counts import CRAWL_CROWD, CRAWL_DEATHS
+from tests.counts import CRAWL_DEATHS
 from tests.crawling import Clock, Web, crawl, held, registration, rows, value
 from tests.factories import Story
 from tests.integration.test_crawler import give, inline, made, put
 from tests.integration.test_trail import follow
 from tests.reading import reading
+
+CROWD = 10_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -56,10 +58,10 @@ async def until(ready: Callable[[], bool | Awaitable[bool]], seconds: float = 15
 # Hosts -------------------------------------------------------------------------------------------
 
 
-async def test_a9_crowd__thousands_of_agents_on_one_host__two_at_a_time_and_others_not_starved(
+async def test_a9_crowd__ten_thousand_agents_on_one_host__two_at_a_time_and_others_not_starved(
     fresh_database_url: str,
 ) -> None:
-    crowd = [f"https://crowd.example/{n}.json" for n in range(CRAWL_CROWD)]
+    crowd = [f"https://crowd.example/{n}.json" for n in range(CROWD)]
     others = [f"https://h{n}.example/a.json" for n in range(60)]
     story = Story()
     for agent_id, uri in enumerate([*crowd, *others]):
@@ -72,14 +74,14 @@ async def test_a9_crowd__thousands_of_agents_on_one_host__two_at_a_time_and_othe
 
     tally = await crawl(fresh_database_url, web)
 
-    assert tally.attempts == len(web.calls) == CRAWL_CROWD + len(others)
+    assert tally.attempts == len(web.calls) == CROWD + len(others)
     assert web.most_at_once["crowd.example"] == 2
     assert max(web.most_at_once.values()) <= 64
     first_calls = {call.url for call in web.calls[:500]}
     assert first_calls >= {*others}
     assert await rows(
         fresh_database_url, "SELECT count(*), min(attempts), max(attempts) FROM uri"
-    ) == [(CRAWL_CROWD + len(others), 1, 1)]
+    ) == [(CROWD + len(others), 1, 1)]
 
 
 async def test_slow_host__ten_seconds_a_byte__does_not_hold_up_the_rest(

@@ -28,6 +28,7 @@ successes: Any = st.fixed_dictionaries(
         "uri_hash": hashes,
         "attempts": counts,
         "fixed": st.booleans(),
+        "proven": st.booleans(),
         "unchanged": counts,
         "document_before": st.none() | st.integers(1, 3),
         "document": st.integers(1, 3),
@@ -61,8 +62,10 @@ def test_success__any__is_within_six_hours_and_thirty_days_or_never(given_: dict
 
     assert turn == after_success(NOW, **given_)
     assert turn.failures == 0
-    assert (turn.due_at is None) == given_["fixed"]
-    assert given_["fixed"] or within(turn, 6 * HOUR, 30 * DAY)
+    if given_["fixed"] and (given_["proven"] or turn.unchanged >= 3):
+        assert turn.due_at is None
+    else:
+        assert within(turn, 6 * HOUR, 30 * DAY)
 
 
 @given(failures)

@@ -167,3 +167,39 @@ async def test_fetching__a_reader_that_raises__is_an_outcome():
 
     (attempt,) = pool.unsettled_batch(9)
     assert (attempt.fetched.outcome, attempt.fetched.reason) == ("broken", "unforeseen")
+
+
+async def test_fetching__claimed_while_its_host_was_found_to_rest__gets_its_turn_later():
+    web = Web()
+    uris = of_host("slow.example", 9)
+    web.answers |= {one.uri.decode(): Fetched(outcome="timeout") for one in uris}
+    pool = fetching_on(web)
+    pool.offer(uris[:1])
+    await until(lambda: pool.unsettled == 1 and not pool.in_flight)
+    batch = pool.unsettled_batch(9)
+
+    assert pool.take_back() == []
+    pool.offer(uris[1:])  # by a claim that was begun before anybody knew
+    pool.settled(batch)
+
+    await until(lambda: pool.unsettled == 2)
+    assert pool.in_flight == 0
+    assert len(pool.take_back()) == 6
+    pool.settled(pool.unsettled_batch(9))
+    assert pool.idle
+
+
+async def test_fetching__two_that_say_stop__hold_the_host_until_both_are_settled():
+    web = Web()
+    uris = of_host("busy.example", 6)
+    web.answers |= {one.uri.decode(): Fetched(outcome="timeout") for one in uris}
+    pool = fetching_on(web)
+    pool.offer(uris[:2])
+    await until(lambda: pool.unsettled == 2 and not pool.in_flight)
+
+    pool.offer(uris[2:])
+    pool.settled(pool.unsettled_batch(1))
+    assert pool.in_flight == 0
+    pool.settled(pool.unsettled_batch(1))
+    assert pool.in_flight == 2
+    await pool.close()

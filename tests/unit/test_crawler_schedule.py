@@ -16,12 +16,13 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HASH = bytes(range(32))
 
 
-def success(document: int, before: int | None, unchanged: int = 0, *, fixed: bool = False):
+def success(document: int, before: int | None, unchanged: int = 0, *, fixed: bool = False, **more):
     return after_success(
         NOW,
         uri_hash=HASH,
         attempts=3,
         fixed=fixed,
+        **more,
         unchanged=unchanged,
         document_before=before,
         document=document,
@@ -72,6 +73,14 @@ def test_success__unchanged__doubles_up_to_thirty_days(unchanged: int, days: int
 
 def test_success__of_what_the_uri_fixes__is_the_last():
     assert success(7, None, fixed=True).due_at is None
+
+
+def test_success__of_what_the_uri_fixes_but_nobody_could_prove__is_not_the_last_at_once():
+    assert_about(success(7, None, fixed=True, proven=False).due_at, DAY)
+    assert_about(success(7, 7, 0, fixed=True, proven=False).due_at, 7 * DAY)
+    assert_about(success(7, 7, 1, fixed=True, proven=False).due_at, 30 * DAY)
+    assert success(7, 7, 2, fixed=True, proven=False).due_at is None
+    assert success(7, 7, 0, fixed=True, proven=True).due_at is None
 
 
 @pytest.mark.parametrize(

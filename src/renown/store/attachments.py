@@ -75,7 +75,7 @@ SELECT w.uri_id FROM unnest($1::bigint[]) AS w (uri_id)
  WHERE EXISTS (SELECT FROM attachment a WHERE a.uri_id = w.uri_id)
  ORDER BY w.uri_id
 """
-OF_URIS: LiteralString = """
+_OF_URIS: LiteralString = """
 SELECT a.chain_id, a.block_number, a.log_index, a.role, a.agent_id, a.content_hash,
        u.kind, u.verified, u.document_id, c.identity,
        f.client, f.value, f.decimals, f.tag1, f.tag2
@@ -85,9 +85,11 @@ SELECT a.chain_id, a.block_number, a.log_index, a.role, a.agent_id, a.content_ha
   LEFT JOIN feedback_given f
     ON a.role = 'feedback' AND f.chain_id = a.chain_id AND f.block_number = a.block_number
    AND f.log_index = a.log_index
- WHERE u.uri_id = ANY($1::bigint[]) AND (NOT $2 OR a.verdict = 'pending')
- ORDER BY u.document_id, u.uri_id
-"""
+ WHERE u.uri_id = ANY($1::bigint[])"""
+_IN_TURN: LiteralString = "\n ORDER BY u.document_id, u.uri_id\n"
+OF_URIS: LiteralString = _OF_URIS + _IN_TURN
+# In so many words, so that their own index serves: a million others may hang on the URI.
+PENDING_OF_URIS: LiteralString = _OF_URIS + " AND a.verdict = 'pending'" + _IN_TURN
 JUDGE: LiteralString = """
 UPDATE attachment a
    SET document_id = w.document_id, verdict = w.verdict, findings = w.findings::jsonb,
@@ -123,7 +125,8 @@ async def of_uris(tx: Tx, uri_ids: Sequence[int], *, pending: bool) -> AsyncIter
     Args:
         pending: only those that have no verdict yet.
     """
-    async for row in tx.cursor(OF_URIS, uri_ids, pending, prefetch=PREFETCH_ROWS):
+    query = PENDING_OF_URIS if pending else OF_URIS
+    async for row in tx.cursor(query, uri_ids, prefetch=PREFETCH_ROWS):
         fields = list(row)
         if fields[11] is not None:
             fields[11] = int(fields[11])

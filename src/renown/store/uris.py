@@ -253,6 +253,43 @@ async def claim(
     return [Due(*row) for row in await conn.fetch(CLAIM, *args)]
 
 
+# Of a hundred hosts in order; of each a few URIs are looked at, so that none costs much.
+READABLE: LiteralString = """
+WITH RECURSIVE seen AS (
+    (SELECT host, 1 AS number FROM uri
+      WHERE stage = 2 AND due_at IS NOT NULL AND host > $1
+      ORDER BY host, due_at LIMIT 1)
+    UNION ALL
+    SELECT n.host, s.number + 1
+      FROM seen s
+     CROSS JOIN LATERAL (
+           SELECT host FROM uri WHERE stage = 2 AND due_at IS NOT NULL AND host > s.host
+            ORDER BY host, due_at LIMIT 1) n
+     WHERE s.number < 100
+)
+SELECT f.uri
+  FROM seen s
+ CROSS JOIN LATERAL (
+       SELECT uri FROM (
+              SELECT uri, kind, outcome FROM uri
+               WHERE stage = 2 AND due_at IS NOT NULL AND host = s.host
+               ORDER BY due_at LIMIT 20) AS near
+        WHERE kind IN ('https', 'http') AND outcome IN ('ok', 'not-modified')
+        LIMIT 1) f
+ WHERE NOT EXISTS (SELECT FROM host r WHERE r.host = s.host AND r.rest_until > $2)
+ LIMIT $3
+"""
+
+
+async def readable(conn: Conn, now: datetime, *, after: str, most: int) -> list[bytes]:
+    """Web addresses that could be read when last tried, each of another host that does not rest.
+
+    Args:
+        after: look at hosts that come after this one.
+    """
+    return [row[0] for row in await conn.fetch(READABLE, after, now, most)]
+
+
 GIVE_BACK: LiteralString = "UPDATE uri SET due_at = $2 WHERE uri_id = ANY($1::bigint[])"
 
 

@@ -172,8 +172,11 @@ class Claims:
         return self._fetching.offer(claimed)
 
     async def _give_up(self, conn: Conn, stage: _Stage, host: WaitingHost) -> int:
-        """Do not keep thousands of URIs waiting for a host that is down: they are unreachable."""
-        if host.failures < patience.DOWN_AFTER:
+        """Do not keep thousands of URIs waiting for a host that is down: they are unreachable.
+
+        Those of gateways wait: they are at many places, and gateways are of our own choice.
+        """
+        if host.failures < patience.DOWN_AFTER or patience.is_gateway(host.host):
             return 0
         claimed = await self._take(conn, stage, {host.host: GIVEN_UP_AT_ONCE}, resting=True)
         log.info("host_down", host=host.host, reason=host.reason, given_up=len(claimed))

@@ -23,6 +23,7 @@ from renown.errors import RenownError
 from renown.ingest.crawler import inline, measured, trail, upkeep
 from renown.ingest.crawler.claiming import Claims
 from renown.ingest.crawler.fetching import Fetching, Reader
+from renown.ingest.crawler.network import OwnNetwork
 from renown.ingest.crawler.reading import Reading
 from renown.ingest.crawler.schedule import USUAL, Pauses
 from renown.ingest.crawler.settling import Settled, settle
@@ -42,6 +43,7 @@ REFRESH_RETRY_SECONDS = 60.0
 COUNT_SECONDS = 60.0
 UPKEEP_SECONDS = 3_600.0
 STANDBY_SECONDS = 5.0
+NETWORK_OUT = "our own network seems to be out: no host answers that did before; waiting for it"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 
 Refresh = Callable[[Conn], Awaitable[int]]
@@ -114,6 +116,7 @@ class Crawler:
             clock=clock,
             on_done=self._something_done,
         )
+        self._network = OwnNetwork(reader, self._fetching)
         self._claims = Claims(self._fetching, clock)
         self._shrinking = upkeep.Shrinking()
         self._next_upkeep = self._next_count = 0.0
@@ -148,7 +151,8 @@ class Crawler:
 
     async def run_until_idle(self) -> Tally:
         """Crawl until nothing more is due: facts are taken in, and every URI whose time has come
-        was tried. URIs of hosts that rest are left for later.
+        was tried. URIs of hosts that rest are left for later; so are all others if our own network
+        seems to be out, as `Tally.problem` then says.
 
         Raises:
             StoreError: the database failed; what was settled is kept.
@@ -228,11 +232,15 @@ class Crawler:
             if settled or learnt:
                 self._changes += 1
                 self._woken.set()
-            elif self._until_idle and self._fetching.idle and self._nothing_at == self._changes:
+            elif self._until_idle and (self._nothing_is_due or self._network.lasting):
                 return
             else:
                 await self._look_after(conn)
                 await _heard(self._done, self._idle_seconds)
+
+    @property
+    def _nothing_is_due(self) -> bool:
+        return self._fetching.idle and self._nothing_at == self._changes
 
     @property
     def _idle_seconds(self) -> float:
@@ -241,10 +249,11 @@ class Crawler:
 
     async def _settle(self, conn: Conn) -> int:
         """Settle what fetches gave; a small batch waits a moment for more."""
-        if not self._fetching.unsettled:
-            return 0
-        if self._fetching.unsettled < BATCH_ATTEMPTS and self._fetching.in_flight:
+        if 0 < self._fetching.unsettled < BATCH_ATTEMPTS and self._fetching.in_flight:
             await asyncio.sleep(LINGER_SECONDS)
+        await self._check_network(conn)
+        if self._fetching.suspected or not self._fetching.unsettled:
+            return 0
         attempts = self._fetching.unsettled_batch(BATCH_ATTEMPTS)
         settled = await settle(conn, attempts, self._clock(), pauses=self._pauses)
         # Now that their hosts are known to rest, nobody claims them at once.
@@ -253,6 +262,16 @@ class Crawler:
         self._fetching.settled(attempts)
         self._count(settled)
         return len(attempts)
+
+    async def _check_network(self, conn: Conn) -> None:
+        await self._network.check(conn, self._clock())
+        problem = self.tally.problem
+        if self._network.looks:
+            self.tally.problem = NETWORK_OUT
+        elif problem == NETWORK_OUT:
+            self.tally.problem = None
+        if self.tally.problem != problem:
+            self._on_progress(self.tally)
 
     async def _make_rows(self, conn: Conn) -> int:
         """Agents' rows. What is wrong with one of them is no reason to stop crawling."""

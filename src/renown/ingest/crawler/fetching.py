@@ -17,6 +17,7 @@ import structlog
 from renown.ingest.crawler import patience
 from renown.ingest.crawler.attempt import Attempt
 from renown.ingest.crawler.reading import Reading
+from renown.ingest.crawler.suspicion import Suspicion, unreached
 from renown.offchain.fetched import Fetched
 from renown.spec.uris import Uri, parse_uri
 from renown.store.uris import Due
@@ -43,7 +44,11 @@ class Reader(Protocol):
 
 
 class Fetching:
-    """URIs that were claimed, fetches under way, and attempts that wait to be settled."""
+    """URIs that were claimed, fetches under way, and attempts that wait to be settled.
+
+    Attributes:
+        suspicion: what the attempts say of our own network.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Fetching:
         clock: Callable[[], datetime],
         on_done: Callable[[], None],
     ) -> None:
+        self.suspicion = Suspicion()
         self._reader = reader
         self._reading = reading
         self._connections = connections
@@ -66,7 +72,8 @@ class Fetching:
         self._busy: Counter[str] = Counter()
         self._running: set[asyncio.Task[None]] = set()
         self._held: set[int] = set()
-        self._paused: set[str] = set()
+        self._paused: Counter[str] = Counter()
+        """Hosts by the attempts here that say that they are to rest."""
         self._done: deque[Attempt] = deque()
         self._done_bytes = 0
         self._waiting = 0
@@ -85,7 +92,7 @@ class Fetching:
     @property
     def hungry(self) -> bool:
         """So few wait that it is time to claim more, and there is room for them."""
-        return self.room >= max(1, self._connections // 2)
+        return not self.suspected and self.room >= max(1, self._connections // 2)
 
     @property
     def idle(self) -> bool:
@@ -101,6 +108,11 @@ class Fetching:
     def unsettled(self) -> int:
         """Attempts that wait to be settled."""
         return len(self._done)
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it may be our own network that fails. Nothing is begun while that is so."""
+        return self.suspicion.suspected
 
     def room_of(self, host: str) -> int:
         """How many more URIs of a host are worth claiming. None are while many of it wait, so that
@@ -133,7 +145,7 @@ class Fetching:
         for due in claimed:
             if due.uri_id not in self._held:
                 self._held.add(due.uri_id)
-                self._finish(Attempt(due, self._clock(), fetched))
+                self._keep(Attempt(due, self._clock(), fetched))
                 given += 1
         self._on_done()
         return given
@@ -149,10 +161,41 @@ class Fetching:
         for attempt in attempts:
             gone = self._done.popleft()
             assert gone is attempt
-            self._done_bytes -= gone.size_bytes
-            self._held.discard(gone.due.uri_id)
-            self._paused.discard(gone.due.host)
+            self._let_go(gone)
         self._start()
+
+    def trust(self) -> None:
+        """Our own network is there: what fails does so for other reasons. Go on."""
+        self.suspicion.trust()
+        self._start()
+
+    def try_again(self) -> None:
+        """Go on, and suspect our own network again if as many fail again."""
+        self.suspicion.forget()
+        self._start()
+
+    def unreached(self, most: int) -> list[bytes]:
+        """Some of the URIs here at which nobody was there, each of another host."""
+        found = {a.due.host: a.due.uri for a in self._done if unreached(a.fetched)}
+        return list(found.values())[:most]
+
+    def drop_unreached(self, *, begun_before: datetime | None = None) -> list[int]:
+        """Forget the attempts that found nobody there, as if they had never been made. Returns the
+        ids of their URIs.
+
+        Args:
+            begun_before: only those that were begun by then.
+        """
+        gone: list[Attempt] = []
+        kept: deque[Attempt] = deque()
+        for attempt in self._done:
+            early = begun_before is None or attempt.at < begun_before
+            (gone if early and unreached(attempt.fetched) else kept).append(attempt)
+        self._done = kept
+        for attempt in gone:
+            self._let_go(attempt)
+        self._start()
+        return [attempt.due.uri_id for attempt in gone]
 
     def take_back(self) -> list[int]:
         """The ids of the URIs that wait here for hosts that are to rest. They are here no more."""
@@ -182,12 +225,12 @@ class Fetching:
 
     def _start(self) -> None:
         while self._startable and len(self._running) < self._connections:
-            if self._done_bytes >= MOST_UNSETTLED_BYTES:
+            if self.suspected or self._done_bytes >= MOST_UNSETTLED_BYTES:
                 return
             host = self._startable.popleft()
             ready = self._ready.get(host)
             if not ready or host in self._paused or self._busy[host] >= self._limit(host):
-                continue  # it gets its turn when one of its fetches ends
+                continue  # it gets its turn when one of its fetches ends, or is settled
             due = ready.popleft()
             if not ready:
                 del self._ready[host]
@@ -209,7 +252,8 @@ class Fetching:
 
     async def _fetch(self, due: Due) -> None:
         at = self._clock()
-        known = due.document_id is not None
+        # What is read again to be proven has to be read whole.
+        known = due.document_id is not None and not due.fixed
         try:
             fetched = await self._reader.read(
                 parse_uri(due.uri),
@@ -219,17 +263,35 @@ class Fetching:
         except Exception as exc:
             log.exception("fetch_failed", uri_id=due.uri_id, error=type(exc).__name__)
             fetched = Fetched(outcome="broken", reason="unforeseen")
+        self.suspicion.hear(due.host, fetched)
         if due.uri_id in self._held:
-            self._finish(self._reading.attempt(due, at, fetched))
+            self._keep(self._reading.attempt(due, at, fetched))
 
-    def _finish(self, attempt: Attempt) -> None:
-        host = attempt.due.host
-        if isinstance(patience.after(attempt.fetched, host=host, failures=0), patience.Rest):
-            self._paused.add(host)  # at once, not only when that is settled
+    def _keep(self, attempt: Attempt) -> None:
+        if _pauses(attempt):
+            self._paused[attempt.due.host] += 1  # at once, not only when that is settled
         self._done.append(attempt)
         self._done_bytes += attempt.size_bytes
+
+    def _let_go(self, attempt: Attempt) -> None:
+        host = attempt.due.host
+        self._done_bytes -= attempt.size_bytes
+        self._held.discard(attempt.due.uri_id)
+        if not _pauses(attempt):
+            return
+        self._paused[host] -= 1
+        if not self._paused[host]:
+            del self._paused[host]
+            # Some may have come while it was paused: claimed before anybody knew that it rests.
+            self._startable.extend(host for _ in self._ready.get(host, ()))
 
     def _limit(self, host: str) -> int:
         if patience.is_gateway(host):
             return max(self._per_host, self._connections // GATEWAY_SHARE)
         return self._per_host
+
+
+def _pauses(attempt: Attempt) -> bool:
+    """Whether the host is to be left alone until the attempt is settled."""
+    found = patience.after(attempt.fetched, host=attempt.due.host, failures=0)
+    return isinstance(found, patience.Rest)

@@ -1,8 +1,9 @@
 """When a URI is read again. Pure.
 
 What changed lately is looked at soon, what stays as it is less and less often, and what is dead
-hardly ever; what a URI fixes is never read twice. Pauses differ a little from URI to URI and from
-time to time, but always in the same way, so that what came together does not stay together.
+hardly ever; what a URI fixes is read once, or a few times where it could not be proven. Pauses
+differ a little from URI to URI and from time to time, but always in the same way, so that what came
+together does not stay together.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Pauses(msgspec.Struct, frozen=True):
         first: after the first success, doubled with each further one that found no change, up to
             `longest`.
         failing: after each failure in a row; the last is for all further ones.
+        unproven: after each success in a row that gave the same bytes, where the URI fixes them and
+            nobody could tell whether these are they; after the last that is left at that.
     """
 
     changed: float = 6 * HOUR
@@ -35,10 +38,11 @@ class Pauses(msgspec.Struct, frozen=True):
         *(HOUR, 6 * HOUR, DAY),
         *(2 * DAY, 4 * DAY, 8 * DAY, 16 * DAY, 30 * DAY),
     )
+    unproven: tuple[float, ...] = (DAY, 7 * DAY, 30 * DAY)
 
 
 USUAL = Pauses()
-BRISK = Pauses(changed=10.0, first=15.0, longest=60.0, failing=(10.0, 30.0, 60.0))
+BRISK = Pauses(changed=10.0, first=15.0, longest=60.0, failing=(10.0, 30.0, 60.0), unproven=(15.0,))
 """For a development chain, where all hosts are one's own."""
 
 
@@ -56,6 +60,7 @@ def after_success(
     uri_hash: bytes,
     attempts: int,
     fixed: bool,
+    proven: bool = True,
     unchanged: int,
     document_before: int | None,
     document: int,
@@ -65,13 +70,17 @@ def after_success(
 
     Args:
         attempts: made before this one.
+        fixed: the URI says which bytes it leads to.
+        proven: it is known whether these are they.
         unchanged: successes in a row, before this one, that gave the same document as before.
         document_before, document: what was held and what there is now.
     """
     same = document == document_before
     unchanged = unchanged + 1 if same else 0
     if fixed:
-        return Turn(0, unchanged, None)
+        if proven or unchanged >= len(pauses.unproven):
+            return Turn(0, unchanged, None)
+        return Turn(0, unchanged, _later(now, pauses.unproven[unchanged], uri_hash, attempts))
     if same:
         seconds = min(pauses.longest, pauses.first * 2 ** min(unchanged - 1, 60))
     else:

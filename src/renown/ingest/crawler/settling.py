@@ -28,7 +28,10 @@ from renown.store.uris import Due, Outcome
 log = structlog.get_logger()
 
 LONGEST_VALIDATOR = 512
+LASTING_FAILURES = 3
+"""From so many in a row on, what a host confirmed of its agents counts no longer."""
 _HOPELESS = frozenset({"unsupported", "undecodable"})
+_INLINE = frozenset({"data", "json"})
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -148,7 +151,7 @@ class _Result(msgspec.Struct, frozen=True):
             verified=fetched.verified,
             final_url=fetched.final_url,
         )
-        changed = _said(due) != _says(fetched, served)
+        changed = _said(due) != _says(fetched, served, turn.failures)
         return cls(due.uri_id, due.fixed, outcome, resolution, changed)
 
 
@@ -160,6 +163,7 @@ def _turn(attempt: Attempt, served: int | None, now: datetime, pauses: Pauses) -
             uri_hash=due.hash,
             attempts=due.attempts,
             fixed=due.fixed,
+            proven=due.kind in _INLINE or fetched.verified is not None,
             unchanged=due.unchanged,
             document_before=due.document_id,
             document=served,
@@ -183,13 +187,13 @@ def _said(due: Due) -> tuple[object, ...] | None:
         return None
     if due.outcome in ("ok", "not-modified"):
         return due.document_id, due.verified, due.final_url
-    return due.outcome, due.reason, due.status, due.document_id
+    return due.outcome, due.reason, due.status, due.failures >= LASTING_FAILURES
 
 
-def _says(fetched: Fetched, served: int | None) -> tuple[object, ...]:
+def _says(fetched: Fetched, served: int | None, failures: int) -> tuple[object, ...]:
     if fetched.good:
         return served, fetched.verified, fetched.final_url
-    return fetched.outcome, fetched.reason, fetched.status, served
+    return fetched.outcome, fetched.reason, fetched.status, failures >= LASTING_FAILURES
 
 
 def _validator(fetched: Fetched, name: str, before: str | None) -> str | None:
