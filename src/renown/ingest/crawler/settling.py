@@ -17,6 +17,7 @@ from renown.ingest.crawler import judging, measured, patience
 from renown.ingest.crawler.attempt import Attempt
 from renown.ingest.crawler.reading import read
 from renown.ingest.crawler.schedule import USUAL, Pauses, Turn, after_failure, after_success
+from renown.ingest.profiles.identity import PATIENCE_FAILURES
 from renown.offchain.fetched import Fetched
 from renown.store import attachments, documents, hosts, resolutions, trail, uris
 from renown.store.documents import DocumentRow
@@ -28,8 +29,6 @@ from renown.store.uris import Due, Outcome
 log = structlog.get_logger()
 
 LONGEST_VALIDATOR = 512
-LASTING_FAILURES = 3
-"""From so many in a row on, what a host confirmed of its agents counts no longer."""
 _HOPELESS = frozenset({"unsupported", "undecodable"})
 _INLINE = frozenset({"data", "json"})
 
@@ -187,13 +186,13 @@ def _said(due: Due) -> tuple[object, ...] | None:
         return None
     if due.outcome in ("ok", "not-modified"):
         return due.document_id, due.verified, due.final_url
-    return due.outcome, due.reason, due.status, due.failures >= LASTING_FAILURES
+    return due.outcome, due.reason, due.status, due.failures >= PATIENCE_FAILURES
 
 
 def _says(fetched: Fetched, served: int | None, failures: int) -> tuple[object, ...]:
     if fetched.good:
         return served, fetched.verified, fetched.final_url
-    return fetched.outcome, fetched.reason, fetched.status, failures >= LASTING_FAILURES
+    return fetched.outcome, fetched.reason, fetched.status, failures >= PATIENCE_FAILURES
 
 
 def _validator(fetched: Fetched, name: str, before: str | None) -> str | None:
