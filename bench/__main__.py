@@ -16,7 +16,20 @@ from typing import TypeVar
 
 import structlog
 
-from bench import backfill, crawl, decode, documents, exports, follow, harness, reorg, restart
+from bench import (
+    backfill,
+    cache,
+    crawl,
+    decode,
+    documents,
+    exports,
+    follow,
+    harness,
+    operations,
+    reorg,
+    restart,
+)
+from bench import limits as limiting
 from bench import search as searching
 from bench.harness import Report
 from renown.store.embedded import pg_bin_dir
@@ -26,7 +39,8 @@ T = TypeVar("T")
 
 INDEX = ("decode", "backfill", "reorg", "restart", "follow")
 DOCUMENTS = ("documents", "crawl", "search", "exports")
-BENCHES = (*INDEX, *DOCUMENTS)
+ACTING = ("limits", "cache", "operations")
+BENCHES = (*INDEX, *DOCUMENTS, *ACTING)
 DENSITIES = ("network", "dense")
 FLAT = 0.10
 """How much the indexer's peak memory may differ between the smallest and the largest backfill."""
@@ -67,6 +81,12 @@ def _all(options: argparse.Namespace) -> Iterator[Report]:
         for density in options.density:
             yield asyncio.run(follow.run(density, blocks_per_second=2.0, seconds=60.0))
     yield from _of_documents(wanted, rounds, options.agents)
+    if "limits" in wanted:
+        yield limiting.measure(max(rounds, 5))
+    if "cache" in wanted:
+        yield asyncio.run(cache.run(seconds=15.0))
+    if "operations" in wanted:
+        yield asyncio.run(operations.run())
 
 
 def _of_documents(wanted: list[str], rounds: int, agents: int) -> Iterator[Report]:

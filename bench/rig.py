@@ -68,14 +68,15 @@ class MockChain:
         return reply["result"]
 
 
-class IndexerProcess:
-    """An indexer of the mock chain in its own process, told what to do line by line.
+class DriverProcess:
+    """A module of this package in its own process, told what to do line by line.
 
-    See `driver` for what it does. It is started and its modules are loaded before this returns.
+    Its first line (`ready`) is read before this returns: it is started, and its modules are loaded.
+    It leaves when its input ends. Use as a context manager.
     """
 
-    def __init__(self, dsn: str, rpc_url: str) -> None:
-        self._process = _python("bench.driver", environment={"BENCH_DSN": dsn, "RPC_URL": rpc_url})
+    def __init__(self, module: str, environment: dict[str, str]) -> None:
+        self._process = _python(module, environment=environment)
         self.ready: dict[str, Any] = _line(self._process)
 
     def __enter__(self) -> Self:
@@ -93,15 +94,49 @@ class IndexerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def tell(self, order: dict[str, Any]) -> None:
+        """Have it begin something. Returns at once."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def heard(self) -> dict[str, Any]:
+        """Wait for its next line."""
+        return _line(self._process)
+
+
+class IndexerProcess(DriverProcess):
+    """An indexer of the mock chain. See `driver` for what it does."""
+
+    def __init__(self, dsn: str, rpc_url: str) -> None:
+        super().__init__("bench.driver", {"BENCH_DSN": dsn, "RPC_URL": rpc_url})
+
     def run(self, until: int | None) -> None:
         """Start indexing up to block `until`, or following for ever. Returns at once."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"until": until}).encode() + b"\n")
-        self._process.stdin.flush()
+        self.tell({"until": until})
 
     def done(self) -> dict[str, Any]:
         """Wait for the end of what `run` started; what it took, as `driver` says it."""
-        return _line(self._process)
+        return self.heard()
+
+
+class ApiProcess(DriverProcess):
+    """The API of an indexed database, in the ways of `limits_driver`."""
+
+    def __init__(self, dsn: str, redis_url: str) -> None:
+        super().__init__("bench.limits_driver", {"BENCH_DSN": dsn, "BENCH_REDIS": redis_url})
+
+
+class WatcherProcess(DriverProcess):
+    """A watcher of operations. See `operations_driver` for what it does."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__("bench.operations_driver", {"BENCH_DSN": dsn})
+
+    def watch(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Have it look, and wait for what that took."""
+        self.tell(order)
+        return self.heard()
 
 
 def index_command(dsn: str, rpc_url: str) -> subprocess.Popen[bytes]:

@@ -38,6 +38,8 @@ EXPORTED = {
     "uups_placeholder.json": ("UUPSPlaceholder.sol", "UUPSPlaceholder"),
     "smart_wallet.json": ("SmartWallet.sol", "SmartWallet"),
     "reentrant_registrant.json": ("ReentrantRegistrant.sol", "ReentrantRegistrant"),
+    "dev_dollar.json": ("DevDollar.sol", "DevDollar"),
+    "wallet_proof.json": ("WalletProof.sol", "WalletProof"),
 }
 
 

@@ -6,6 +6,7 @@
     RENOWN_PAST_BLOCKS   blocks of the devnet whose past is compared   12, long 50
     RENOWN_PAST_AGENTS   agents asked about at each of them            8, long 0: all
     RENOWN_CRAWL_DEATHS  deaths of the crawler around each statement   1, long 2
+    RENOWN_OPERATION_KILLS  deaths during 200 writes to a chain        3, long 30
 
 The variables are taken out of the environment, so that no process under test finds them: to it
 they are misspelt settings.
@@ -27,3 +28,4 @@ KILL_EVENTS = repeats("RENOWN_KILL_EVENTS", 15_000)
 PAST_BLOCKS = repeats("RENOWN_PAST_BLOCKS", 12)
 PAST_AGENTS = repeats("RENOWN_PAST_AGENTS", 8)
 CRAWL_DEATHS = repeats("RENOWN_CRAWL_DEATHS", 1)
+OPERATION_KILLS = repeats("RENOWN_OPERATION_KILLS", 3)

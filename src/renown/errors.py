@@ -8,13 +8,45 @@ RenownError                     500
 │   ├── BadParameter
 │   ├── BlockBeyondHead               `at` names a block or time we have not reached
 │   ├── PastNotServed                 this answer exists for the present only
+│   ├── BadBody                       not JSON, or not the shape this route takes
+│   ├── BodyTooLarge            413
+│   ├── UnsupportedMediaType    415
 │   └── RangeNotSatisfiable     416   bytes of a file that it does not have
+├── Unauthorized                401   no key, or one that is not (or no longer) good
+├── Forbidden                   403   known, but not allowed
+│   ├── ScopeMissing
+│   ├── WalletNotProved               the account has not shown that the address is its own
+│   ├── SignerNotAllowed
+│   ├── HostingFull                   the account's hosted files take all the room it has
+│   └── SignUpClosed
 ├── NotFound                    404
 │   ├── AgentNotFound
 │   ├── ChainNotFound
 │   ├── ExportNotFound
+│   ├── FeedbackNotFound
+│   ├── ValidationNotFound
+│   ├── OperationNotFound
+│   ├── TransactionNotFound           no node knows it
+│   ├── KeyNotFound
+│   ├── WalletNotFound
+│   ├── FileNotHosted
 │   └── RouteNotFound
 ├── MethodNotAllowed            405
+├── Conflict                    409   not as things stand
+│   ├── AlreadyLinked                 the payment counts already
+│   ├── IdempotencyInProgress         the first request with this key is not answered yet
+│   ├── OperationConflict             the operation is not in a state for this
+│   ├── WalletTaken                   another account has shown it to be its own
+│   └── ChainNotWritable              no node to write through, or no signer
+├── Unprocessable               422   understood, and refused
+│   ├── IdempotencyMismatch           the key was used for another request
+│   ├── WalletProofRefused
+│   ├── RegistrationRefused           the file has errors
+│   ├── CallWouldFail                 the contract says no
+│   ├── TransactionRefused            the signed transaction is not what was to be signed
+│   ├── PaymentRefused                no transfer that counts
+│   └── WrongReceiver                 the transfer went to somebody else
+├── TooManyRequests             429   retryable
 ├── UndecodableLog              500   the log goes to quarantine; indexing continues
 ├── NodeError                   502   retryable
 │   ├── NodeRefused                   the node answered with an error of its own
@@ -24,6 +56,8 @@ RenownError                     500
 │   ├── NodeInconsistent              it contradicts itself or the chain; never store its answer
 │   ├── WrongChain                    the node serves another chain
 │   └── NoNodeLeft                    every node of the chain failed
+├── SignerError                 502   the server's signer failed; retryable
+├── SharedStoreError            503   Redis cannot serve this now; never reaches a client
 ├── StoreError                  503   retryable
 │   ├── DatabaseUnavailable
 │   ├── DatabaseFull
@@ -44,7 +78,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE = 64, 65, 66, 69
-EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 70, 75, 78
+EX_SOFTWARE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 70, 75, 77, 78
 
 
 class RenownError(Exception):
@@ -124,6 +158,66 @@ class RangeNotSatisfiable(BadRequest):
     slug, status = "range-not-satisfiable", 416
 
 
+class BadBody(BadRequest):
+    """The request's body cannot be read."""
+
+    slug = "bad-body"
+
+
+class BodyTooLarge(BadRequest):
+    """The request's body is too large."""
+
+    slug, status = "body-too-large", 413
+
+
+class UnsupportedMediaType(BadRequest):
+    """The request's body is of a type this route does not take."""
+
+    slug, status = "unsupported-media-type", 415
+
+
+class Unauthorized(RenownError):
+    """A valid key is needed."""
+
+    slug, status, exit_code = "unauthorized", 401, EX_NOPERM
+
+
+class Forbidden(RenownError):
+    """This is not allowed."""
+
+    slug, status, exit_code = "forbidden", 403, EX_NOPERM
+
+
+class ScopeMissing(Forbidden):
+    """The key lacks a scope."""
+
+    slug = "scope-missing"
+
+
+class WalletNotProved(Forbidden):
+    """The account has not proved this wallet."""
+
+    slug = "wallet-not-proved"
+
+
+class SignerNotAllowed(Forbidden):
+    """The account may not use the server's signer."""
+
+    slug = "signer-not-allowed"
+
+
+class HostingFull(Forbidden):
+    """The account has no room left for hosted files."""
+
+    slug = "hosting-full"
+
+
+class SignUpClosed(Forbidden):
+    """New accounts are not taken here."""
+
+    slug = "sign-up-closed"
+
+
 class NotFound(RenownError):
     """No such resource."""
 
@@ -148,6 +242,48 @@ class ExportNotFound(NotFound):
     slug = "export-not-found"
 
 
+class FeedbackNotFound(NotFound):
+    """No such feedback."""
+
+    slug = "feedback-not-found"
+
+
+class ValidationNotFound(NotFound):
+    """No validation request with this hash."""
+
+    slug = "validation-not-found"
+
+
+class OperationNotFound(NotFound):
+    """No such operation."""
+
+    slug = "operation-not-found"
+
+
+class TransactionNotFound(NotFound):
+    """No node knows this transaction."""
+
+    slug = "transaction-not-found"
+
+
+class KeyNotFound(NotFound):
+    """No such key of this account."""
+
+    slug = "key-not-found"
+
+
+class WalletNotFound(NotFound):
+    """No such wallet of this account."""
+
+    slug = "wallet-not-found"
+
+
+class FileNotHosted(NotFound):
+    """No such file is hosted here."""
+
+    slug = "file-not-hosted"
+
+
 class RouteNotFound(NotFound):
     """No such route."""
 
@@ -158,6 +294,96 @@ class MethodNotAllowed(RenownError):
     """The route does not take this method."""
 
     slug, status, exit_code = "method-not-allowed", 405, EX_USAGE
+
+
+class Conflict(RenownError):
+    """This conflicts with how things stand."""
+
+    slug, status, exit_code = "conflict", 409, EX_DATAERR
+
+
+class AlreadyLinked(Conflict):
+    """The payment is linked already."""
+
+    slug = "already-linked"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this key is still being answered."""
+
+    slug, exit_code, retryable = "idempotency-in-progress", EX_TEMPFAIL, True
+
+
+class OperationConflict(Conflict):
+    """The operation is not in a state for this."""
+
+    slug = "operation-conflict"
+
+
+class WalletTaken(Conflict):
+    """Another account holds this wallet."""
+
+    slug = "wallet-taken"
+
+
+class ChainNotWritable(Conflict):
+    """This installation cannot write to the chain."""
+
+    slug, exit_code = "chain-not-writable", EX_UNAVAILABLE
+
+
+class Unprocessable(RenownError):
+    """This was understood and refused."""
+
+    slug, status, exit_code = "unprocessable", 422, EX_DATAERR
+
+
+class IdempotencyMismatch(Unprocessable):
+    """The idempotency key was used for another request."""
+
+    slug = "idempotency-mismatch"
+
+
+class WalletProofRefused(Unprocessable):
+    """The signature does not prove the wallet."""
+
+    slug = "wallet-proof-refused"
+
+
+class RegistrationRefused(Unprocessable):
+    """The registration file has errors."""
+
+    slug = "registration-refused"
+
+
+class CallWouldFail(Unprocessable):
+    """The contract would refuse this call."""
+
+    slug = "call-would-fail"
+
+
+class TransactionRefused(Unprocessable):
+    """The signed transaction is not the one to be sent."""
+
+    slug = "transaction-refused"
+
+
+class PaymentRefused(Unprocessable):
+    """The transaction is no payment that counts."""
+
+    slug = "payment-refused"
+
+
+class WrongReceiver(Unprocessable):
+    """The payment went to somebody else."""
+
+    slug = "wrong-receiver"
+
+
+class TooManyRequests(RenownError):
+    """The rate limit is reached."""
+
+    slug, status, exit_code, retryable = "too-many-requests", 429, EX_TEMPFAIL, True
 
 
 class UndecodableLog(RenownError):
@@ -212,6 +438,18 @@ class NoNodeLeft(NodeError):
     """Every node of the chain failed."""
 
     slug = "no-node-left"
+
+
+class SignerError(RenownError):
+    """The server's signer failed."""
+
+    slug, status, exit_code, retryable = "signer-error", 502, EX_TEMPFAIL, True
+
+
+class SharedStoreError(RenownError):
+    """The shared store cannot serve this now."""
+
+    slug, status, exit_code, retryable = "shared-store-error", 503, EX_TEMPFAIL, True
 
 
 class StoreError(RenownError):

@@ -32,7 +32,11 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from renown.errors import BadAddress, BadSettings, ChainNotFound
 from renown.obs.hosts import UNKNOWN_HOST, host_of
+from renown.spec.api_keys import Peppers
 from renown.spec.deployments import find
+from renown.spec.limits import PerMinute, read_limits
+from renown.spec.proxies import TrustedProxies
+from renown.spec.tokens import KNOWN_TOKENS, Tokens, read_tokens, tokens_with
 from renown.types import Address, parse_address
 
 PREFIX = "RENOWN_"
@@ -206,6 +210,84 @@ class Settings(BaseSettings):
         "process. Default: made at random and kept in the data directory.",
     )
 
+    public_url: str | None = Field(
+        default=None,
+        description="Where clients find the API, e.g. `https://renown.example`: named by sign-in "
+        "messages and hosted files. Default: `http://localhost` with the port.",
+    )
+    public_reads: bool = Field(
+        default=True, description="Whether reads work without a key (true or false)."
+    )
+    trusted_proxies: Listed = Field(
+        default=(),
+        description="Addresses or networks of proxies whose `X-Forwarded-For` is believed, comma "
+        "separated; `unix` for whoever connects through a Unix socket.",
+    )
+    redis_url: SecretStr | None = _named(
+        "REDIS_URL",
+        None,
+        "Redis 7 or Valkey that all API processes share limits and dear answers through. Without "
+        "it each process keeps its own.",
+    )
+    limits_json: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("RENOWN_LIMITS", "limits_json"),
+        description="Rate limits that differ from the default: a JSON object from tier "
+        "(`anonymous`, `free`, `pro`, `enterprise`) to an object from class (`read`, `search`, "
+        "`write`, `auth`) to requests per minute.",
+    )
+
+    # Accounts
+    sign_up: bool = Field(
+        default=False,
+        description="Whether signing in with a wallet nobody knows makes an account (true or "
+        "false).",
+    )
+    key_pepper: SecretStr | None = Field(
+        default=None,
+        description="Secret under which API keys are hashed, at least 16 characters; the same in "
+        "every API process. Several as `version:secret`, comma separated, newest first, while one "
+        "replaces another. Default: made at random and kept in the data directory.",
+    )
+
+    # Acting
+    signer_keystores: Listed = Field(
+        default=(),
+        description="Keystore files (Web3 Secret Storage, V3) of wallets that the server signs "
+        "with, comma separated. None, and no RENOWN_SIGNER_URL: it signs nothing.",
+    )
+    signer_password_file: Path | None = Field(
+        default=None, description="File with the password of those keystores."
+    )
+    signer_url: SecretStr | None = Field(
+        default=None,
+        description="A remote signer that speaks JSON-RPC (`eth_accounts`, `eth_signTransaction`, "
+        "`eth_signTypedData_v4`), such as Web3Signer or Clef, instead of keystores.",
+    )
+    signer_max_fee_gwei: PositiveFloat = Field(
+        default=200.0, description="Most the server's signer offers per unit of gas."
+    )
+    tokens_json: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("RENOWN_TOKENS", "tokens_json"),
+        description="Tokens that count as payment beside USDC: a JSON object from chain (slug or "
+        'id) to an object from address to `{"symbol": "EURC", "decimals": 6}`.',
+    )
+
+    # Commands that act
+    api_url: str | None = Field(
+        default=None,
+        description="The API that `renown register`, `rate` and the like talk to. Default: this "
+        "machine's.",
+    )
+    api_key: SecretStr | None = Field(default=None, description="The API key that they present.")
+    keystore: Path | None = Field(
+        default=None, description="Keystore file of the wallet that they sign with."
+    )
+    keystore_password_file: Path | None = Field(
+        default=None, description="File with its password. Default: it is asked for."
+    )
+
     # Logs
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of log lines."
@@ -242,13 +324,41 @@ class Settings(BaseSettings):
             raise ValueError("at least 16 characters are needed")
         return secret
 
+    @field_validator("key_pepper")
+    @classmethod
+    def _peppers_can_be_read(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            Peppers.from_setting(secret.get_secret_value())
+        return secret
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_proxies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        TrustedProxies(names)
+        return names
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        schemes = ("redis://", "rediss://", "unix://")
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError("write redis://, rediss:// or unix://")
+        return url
+
     @model_validator(mode="after")
     def _pool_sizes_fit(self) -> Self:
         if self.db_pool_min_size > self.db_pool_max_size:
             raise ValueError("DB_POOL_MIN_SIZE must not exceed DB_POOL_MAX_SIZE")
         return self
 
-    @field_validator("data_dir", "pg_bin_dir", "exports_dir")
+    @field_validator(
+        "data_dir",
+        "pg_bin_dir",
+        "exports_dir",
+        "signer_password_file",
+        "keystore",
+        "keystore_password_file",
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path is not None else None
@@ -286,16 +396,46 @@ class Settings(BaseSettings):
         except BadAddress as exc:
             raise BadSettings(f"{variable}: {exc.detail}") from exc
 
+    @cached_property
+    def limits(self) -> PerMinute:
+        """Requests per minute by tier and class: the defaults and what RENOWN_LIMITS changes."""
+        try:
+            return read_limits(self.limits_json)
+        except ValueError as exc:
+            raise BadSettings(f"RENOWN_LIMITS: {exc}") from None
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens that count as payment: those known here, and what RENOWN_TOKENS adds."""
+        if self.tokens_json is None:
+            return KNOWN_TOKENS
+        try:
+            return tokens_with(read_tokens(json.loads(self.tokens_json)))
+        except ValueError as exc:
+            raise BadSettings(f"RENOWN_TOKENS: {exc}") from None
+
     @property
     def exports_folder(self) -> Path:
         """Where bulk files are."""
         return self.exports_dir or self.data_dir / "exports"
 
+    @property
+    def public_base_url(self) -> str:
+        """Where clients find the API, without a slash at the end."""
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
     def cursor_key(self) -> bytes:
         """The key that signs page cursors; made and kept in the data directory if none is set."""
         if self.cursor_secret is not None:
             return self.cursor_secret.get_secret_value().encode()
-        return _kept_secret(self.data_dir / "cursor-secret")
+        return _kept_secret(self.data_dir / "cursor-secret", "RENOWN_CURSOR_SECRET")
+
+    def key_peppers(self) -> Peppers:
+        """What API keys are hashed under; made and kept in the data directory if none is set."""
+        if self.key_pepper is not None:
+            return Peppers.from_setting(self.key_pepper.get_secret_value())
+        kept = _kept_secret(self.data_dir / "key-pepper", "RENOWN_KEY_PEPPER")
+        return Peppers.from_setting(kept.decode("latin-1"))
 
 
 def load_settings(**given: Any) -> Settings:
@@ -317,8 +457,8 @@ def load_settings(**given: Any) -> Settings:
         wrong += [_sentence(error["loc"], error["msg"]) for error in exc.errors()]
     if wrong or settings is None:
         raise BadSettings("\n".join(wrong))
-    # Both are read lazily, but what is wrong with them must be said now.
-    _ = settings.rpc_urls, settings.validation_contracts
+    # They are read lazily, but what is wrong with them must be said now.
+    _ = settings.rpc_urls, settings.validation_contracts, settings.limits, settings.tokens
     return settings
 
 
@@ -423,7 +563,7 @@ def _type_name(name: str, annotation: Any) -> str:
     return next((words[a] for a in inner if a in words), "text")
 
 
-def _kept_secret(path: Path) -> bytes:
+def _kept_secret(path: Path, variable: str) -> bytes:
     """Contents of `path`, at random if missing. Processes that start together get one secret."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -440,8 +580,8 @@ def _kept_secret(path: Path) -> bytes:
     except OSError as exc:
         raise BadSettings(
             f"cannot keep a secret in {path.parent} ({exc.strerror}): "
-            "set RENOWN_CURSOR_SECRET or RENOWN_DATA_DIR"
+            f"set {variable} or RENOWN_DATA_DIR"
         ) from exc
     if len(kept) < 16:
-        raise BadSettings(f"{path} is damaged: remove it, or set RENOWN_CURSOR_SECRET")
+        raise BadSettings(f"{path} is damaged: remove it, or set {variable}")
     return kept

@@ -11,8 +11,10 @@ import httpx
 from renown.api.app import create_app
 from renown.settings import Settings
 from renown.store.pool import connect_pool
+from tests.access import PLENTY
 
 SECRET = "a secret of the tests"
+SETTINGS: dict[str, Any] = {"cursor_secret": SECRET, "key_pepper": SECRET, "limits_json": PLENTY}
 
 
 @asynccontextmanager
@@ -20,7 +22,7 @@ async def api_on(url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API on the database at `url`."""
     pool = await connect_pool(url, min_size=1, max_size=2)
     try:
-        app = create_app(Settings(cursor_secret=SECRET), pool=pool)  # type: ignore[arg-type]
+        app = create_app(Settings(**SETTINGS), pool=pool)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             yield client

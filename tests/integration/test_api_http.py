@@ -14,7 +14,7 @@ from renown.errors import BadSettings
 from renown.settings import Settings
 from renown.store.pool import connect, connect_pool
 from tests.factories import ALICE, BOB, CAROL, Story
-from tests.integration.api import SECRET, api_on, get, refused
+from tests.integration.api import SETTINGS, api_on, get, refused
 
 AGENT = "/v1/agents/31337:0"
 TAGGED = [
@@ -247,7 +247,7 @@ async def test_problem__mistake_of_ours__says_nothing_of_our_insides(
 
 async def test_problem__database_away__says_when_to_try_again_and_not_where_it_was() -> None:
     pool = await connect_pool("postgresql://who:secret@127.0.0.1:1/nowhere", min_size=0)
-    app = create_app(Settings(cursor_secret=SECRET), pool=pool)  # type: ignore[arg-type]
+    app = create_app(Settings(**SETTINGS), pool=pool)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         answers = [await client.get(path) for path in (AGENT, "/readyz", "/v1/status", "/")]
@@ -280,7 +280,7 @@ async def test_cursor__another_path_filter_or_key__is_refused(
     cursor = (await get(client, f"{AGENT}/feedback", limit=1))["next_cursor"]
     good = await get(client, f"{AGENT}/feedback", limit=7, cursor=cursor)
     pool = await connect_pool(fresh_database_url, min_size=1, max_size=1)
-    other = create_app(Settings(cursor_secret="another secret of 16"), pool=pool)  # type: ignore[arg-type]
+    other = create_app(Settings(**SETTINGS | {"cursor_secret": "another secret of 16"}), pool=pool)
 
     assert [i["index"] for i in good["items"]] == ["1"]
     for path in (
@@ -357,13 +357,13 @@ async def test_metrics__after_requests__count_them_by_route_and_never_by_path(
 
 def test_create_app__without_any_database__says_which_setting_is_missing() -> None:
     with pytest.raises(BadSettings, match="DATABASE_URL"):
-        create_app(Settings(cursor_secret=SECRET))  # type: ignore[arg-type]
+        create_app(Settings(**SETTINGS))
 
 
 async def test_create_app__with_a_url__opens_and_closes_its_own_pool(
     fresh_database_url: str, story: Story
 ) -> None:
-    given: Any = {"database_url": fresh_database_url, "cursor_secret": SECRET}
+    given: Any = {"database_url": fresh_database_url, **SETTINGS}
     app = create_app(Settings(**given))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

@@ -8,12 +8,13 @@ import psutil
 import pytest
 
 from renown.chain.devnet import calls, lively
-from renown.chain.devnet.addresses import IDENTITY
+from renown.chain.devnet.addresses import IDENTITY, REPUTATION
 from renown.chain.devnet.blocks import Header, mining
 from renown.chain.devnet.files import Files
 from renown.chain.devnet.lively import keep_lively, read_ledger
 from renown.chain.devnet.run import DevnetEvent, run_devnet
-from renown.chain.devnet.seed import seed_world
+from renown.chain.devnet.seed import register_raw, seed_world
+from renown.chain.devnet.wallets import devnet_wallet
 from renown.chain.devnet.world import plan_world
 from renown.chain.rpc import Node
 from renown.errors import NodeError, SetupError
@@ -187,3 +188,26 @@ async def test_run_devnet__port_in_use__fails_at_once():
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(SetupError, match=str(port)):
             await run_devnet(port=port, on_event=lambda event: None)
+
+
+async def test_keep_lively__agents_and_ratings_of_people__are_left_to_them():
+    async with running_anvil() as node:
+        await seed_world(node, 5, agents=3)
+        mine, client = devnet_wallet(0).address, devnet_wallet(1).address
+        [agent_id] = await register_raw(node, [b"ipfs://mine"], owner=mine)
+        async with mining(node) as miner:
+            rating = calls.give_feedback(agent_id, calls.Feedback(5))
+            await miner.send(client, REPUTATION, rating)
+            await miner.mine()
+        before = [await sent_by(node, who) for who in (mine, client)]
+
+        await watch(node, blocks=12)
+
+        ledger = await read_ledger(node)
+        assert [await sent_by(node, who) for who in (mine, client)] == before
+        assert [key for key in ledger.feedback if key[0] == agent_id] == [(agent_id, client, 1)]
+        assert ledger.owners[agent_id] == mine
+
+
+async def sent_by(node: Node, who: bytes) -> int:
+    return int(await node.call("eth_getTransactionCount", [f"0x{who.hex()}", "latest"], str), 16)

@@ -21,7 +21,7 @@ from renown.settings import Settings
 from renown.store.pool import connect_pool
 from tests.command import renown
 from tests.factories import ALICE, CAROL, Story
-from tests.integration.api import SECRET, get, refused
+from tests.integration.api import SETTINGS, get, refused
 
 FIRST, SECOND = "20260101T000000Z", "20260102T000000Z"
 FILE = "agents-31337-00000.parquet"
@@ -52,7 +52,7 @@ def folder(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def client(database_url: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     pool = await connect_pool(database_url, min_size=1, max_size=2)
-    app = create_app(Settings(cursor_secret=SECRET, exports_dir=folder), pool=pool)  # type: ignore[arg-type]
+    app = create_app(Settings(**SETTINGS, exports_dir=folder), pool=pool)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
@@ -83,7 +83,7 @@ async def test_exports__page_by_page__give_each_once(client: httpx.AsyncClient) 
 
 async def test_exports__no_folder__is_an_empty_list(tmp_path: Path, database_url: str) -> None:
     pool = await connect_pool(database_url, min_size=1, max_size=2)
-    app = create_app(Settings(cursor_secret=SECRET, exports_dir=tmp_path / "none"), pool=pool)  # type: ignore[arg-type]
+    app = create_app(Settings(**SETTINGS, exports_dir=tmp_path / "none"), pool=pool)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         assert (await get(client, "/v1/exports"))["items"] == []
@@ -267,7 +267,8 @@ def test_process__that_serves_or_lists_commands__never_imports_pyarrow() -> None
 import sys
 import renown.api.app, renown.cli.app, renown.cli.up
 renown.api.app.create_app(renown.api.app.Settings(database_url='postgresql://h/d',
-                                                  cursor_secret='0123456789abcdef'))
+                                                  cursor_secret='0123456789abcdef',
+                                                  key_pepper='0123456789abcdef'))
 print([name for name in sys.modules if name.split('.')[0] in ('pyarrow', 'numpy')
        or name.startswith('renown.exports')])
 """

@@ -4,7 +4,14 @@ import pytest
 
 from renown.chain.transport import host_of
 from renown.errors import ChainNotFound
-from renown.spec.deployments import DEPLOYMENTS, FinalityPolicy, endpoints, find
+from renown.spec.deployments import (
+    DEPLOYMENTS,
+    DEVNET_CHAIN_ID,
+    DEVNET_FINAL_BLOCKS,
+    FinalityPolicy,
+    endpoints,
+    find,
+)
 
 MAINNET_IDENTITY = bytes.fromhex("8004a169fb4a3325136eb29fa0ceb6d2e539a432")
 TESTNET_IDENTITY = bytes.fromhex("8004a818bfb912233c491871b3d84c89a494bd9e")
@@ -69,7 +76,8 @@ def test_find__nonsense__is_not_found(text):
 def test_policies__every_chain__follows_reorgs_at_least_as_deep_as_it_waits():
     for deployment in DEPLOYMENTS.values():
         policy = deployment.finality
-        assert 64 <= policy.depth_blocks < policy.reorg_limit_blocks
+        least = DEVNET_FINAL_BLOCKS if deployment.chain_id == DEVNET_CHAIN_ID else 64
+        assert least <= policy.depth_blocks < policy.reorg_limit_blocks
         assert policy.block_seconds > 0
 
 

@@ -6,7 +6,7 @@ from renown.obs import metrics
 
 LABELS_WITH_BOUND_VALUES = {
     "chain", "host", "method", "outcome", "kind", "reason", "route", "status", "state", "le",
-    "version",
+    "version", "mode", "class", "cache", "cause", "verdict",
 }  # fmt: skip
 
 

@@ -224,6 +224,10 @@ def test_describe__every_setting__has_words_and_secrets_are_marked():
         "RPC_URL",
         "RENOWN_RPC_URLS",
         "RENOWN_CURSOR_SECRET",
+        "REDIS_URL",
+        "RENOWN_KEY_PEPPER",
+        "RENOWN_SIGNER_URL",
+        "RENOWN_API_KEY",
     }
     assert rows["CHAIN"] == Described(
         "CHAIN", "list", "devnet", rows["CHAIN"].description, secret=False

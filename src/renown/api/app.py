@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from renown.api import openapi, problems, web
+from renown.api.access.authenticate import Authenticator
+from renown.api.access.client_address import TrustedProxies
+from renown.api.access.gate import Gate
+from renown.api.access.limiting import Limiter
+from renown.api.cache.running import caching
 from renown.api.deps import Desk
 from renown.api.measured import Measured
 from renown.api.pages import Cursors
 from renown.api.routes import (
+    accounts,
     agents,
     chains,
     documents,
     exports,
     feedback,
+    hosted,
+    keys,
     operations,
+    operations_acting,
+    payments,
     search,
+    sessions,
+    stats,
+    writes,
 )
 from renown.api.routing import add_routes
 from renown.api.web import found, pages, searching
 from renown.api.wire import Wire
 from renown.errors import BadSettings
 from renown.settings import Settings, load_settings
-from renown.store.pool import Pool, connect_pool
+from renown.shared.answers import SharedAnswers
+from renown.shared.redis import SharedStore
+from renown.store.pool import Conn, Pool, connect, connect_pool
+
+if TYPE_CHECKING:
+    from renown.chain.tx.signer import Signer
+    from renown.chain.tx.writer import ChainWriter
 
 
-def create_app(settings: Settings | None = None, *, pool: Pool | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    pool: Pool | None = None,
+    writers: Mapping[int, ChainWriter] | None = None,
+    signer: Signer | None = None,
+    signer_is_open: bool = False,
+    listen: Callable[[], Awaitable[Conn]] | None = None,
+) -> FastAPI:
     """The API and its pages.
 
     Without arguments it reads the environment, so that a server can be told to make it:
@@ -41,6 +70,10 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
         settings: where the database is and how cursors are signed.
         pool: an open pool to read through, which stays its owner's to close; without it one is
             opened when the app starts and closed when it stops.
+        writers: the nodes of each chain that can be written to; theirs to open and close.
+        signer: whose wallets the server signs with, and `signer_is_open` whether for everybody.
+        listen: opens a connection for hearing what changes, never through a pooler; without it
+            the settings' direct URL is used. Where there is neither, no answers are kept.
 
     Raises:
         BadSettings: settings are wrong, or name no database and `pool` is missing.
@@ -48,19 +81,43 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
     chosen = settings or load_settings()
     if pool is None and chosen.database_url is None:
         raise BadSettings("DATABASE_URL is needed to serve the API on its own")
-    desk = Desk(pool, Cursors(chosen.cursor_key()), chosen.exports_folder)
+    desk = Desk(
+        pool,
+        Cursors(chosen.cursor_key()),
+        chosen.exports_folder,
+        public_url=chosen.public_base_url,
+        writers=writers,
+        signer=signer,
+        signer_is_open=signer_is_open,
+        sign_up=chosen.sign_up,
+        tokens=chosen.tokens,
+    )
+    shared = None
+    if chosen.redis_url is not None:
+        shared = SharedStore(chosen.redis_url.get_secret_value())
+        desk.dear.shared = SharedAnswers(shared, chosen.cursor_key(), version("renown"))
+    desk.gate = Gate(
+        Authenticator(desk.reading, chosen.key_peppers()),
+        Limiter(chosen.limits, shared),
+        public_reads=chosen.public_reads,
+        trusted_proxies=TrustedProxies(chosen.trusted_proxies),
+        limits=chosen.limits,
+    )
+    hear = listen or _listener(chosen)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if pool is not None:
+        async with AsyncExitStack() as stack:
+            if shared is not None:
+                stack.push_async_callback(shared.close)
+            if pool is None:
+                desk.pool = await stack.enter_async_context(_opened(chosen))
+            stack.push_async_callback(desk.gate.close)
+            forget = desk.gate.authenticator.forget
+            await stack.enter_async_context(caching(desk.kept, desk.dear, hear, on_key=forget))
             yield
-            return
-        desk.pool = await _open(chosen)
-        try:
-            yield
-        finally:
-            opened, desk.pool = desk.pool, None
-            await opened.close()
+        if pool is None:
+            desk.pool = None
 
     app = FastAPI(
         title=openapi.TITLE,
@@ -72,8 +129,9 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
         redirect_slashes=False,
     )
     app.state.desk = desk
-    data = (agents, search, documents, feedback, chains, exports, operations)
-    for routes in (*data, pages, searching, found):
+    data = (agents, search, documents, feedback, chains, exports, operations, payments, stats)
+    acting = (accounts, keys, sessions, writes, operations_acting, hosted)
+    for routes in (*data, *acting, pages, searching, found):
         add_routes(app, routes.router)
     static = Path(web.__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
@@ -84,9 +142,10 @@ def create_app(settings: Settings | None = None, *, pool: Pool | None = None) ->
     return app
 
 
-async def _open(settings: Settings) -> Pool:
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Pool]:
     assert settings.database_url is not None
-    return await connect_pool(
+    opened = await connect_pool(
         settings.database_url.get_secret_value(),
         min_size=settings.db_pool_min_size,
         max_size=settings.db_pool_max_size,
@@ -97,3 +156,14 @@ async def _open(settings: Settings) -> Pool:
         statement_cache_size=settings.pg_statement_cache,
         application_name="renown-api",
     )
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def _listener(settings: Settings) -> Callable[[], Awaitable[Conn]] | None:
+    url = settings.database_direct_url or settings.database_url
+    if url is None:
+        return None
+    return partial(connect, url.get_secret_value(), application_name="renown-listener")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Path, Query
@@ -12,14 +13,23 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from renown.api.access.principal import own_account
 from renown.api.answers import chains
 from renown.api.answers.answer import MOST_ROWS, Answer
+from renown.api.cache.dear import Dear
+from renown.api.cache.kept import Kept
 from renown.api.pages import Cursors
 from renown.api.replies import reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
-from renown.store.pool import Conn, Pool
+from renown.spec.tokens import KNOWN_TOKENS, Tokens
+from renown.store.pool import Conn, Isolation, Pool, Tx
 from renown.store.search_plan import Plans
 from renown.types import MAX_BIGINT, Address, parse_address
+
+if TYPE_CHECKING:
+    from renown.api.access.gate import Gate
+    from renown.chain.tx.signer import Signer
+    from renown.chain.tx.writer import ChainWriter
 
 B = TypeVar("B", bound=Struct)
 
@@ -69,13 +79,45 @@ class Desk:
     Args:
         pool: may be set later, when the app opens its own.
         exports: folder of bulk files, which need not exist.
+        public_url: where clients find us, without a slash at the end.
+        writers: the nodes of each chain that can be written to, by chain id.
+        signer: whose wallets the server signs with; None: with none.
+        signer_is_open: whether every account may use it.
+        sign_up: whether signing in with a wallet nobody knows makes an account.
+        tokens: that count as payment.
+
+    Attributes:
+        gate: what every request passes; set as soon as the desk stands.
+        kept, dear: caches, which only read until the app runs.
     """
 
-    def __init__(self, pool: Pool | None, cursors: Cursors, exports: FilePath) -> None:
+    gate: Gate
+
+    def __init__(
+        self,
+        pool: Pool | None,
+        cursors: Cursors,
+        exports: FilePath,
+        *,
+        public_url: str = "http://localhost",
+        writers: Mapping[int, ChainWriter] | None = None,
+        signer: Signer | None = None,
+        signer_is_open: bool = False,
+        sign_up: bool = False,
+        tokens: Tokens = KNOWN_TOKENS,
+    ) -> None:
+        self.tokens = tokens
+        self.sign_up = sign_up
+        self.public_url = public_url
+        self.writers = {} if writers is None else writers
+        self.signer = signer
+        self.signer_is_open = signer_is_open
         self.pool = pool
         self.cursors = cursors
         self.plans = Plans()
         self.exports = exports
+        self.kept = Kept()
+        self.dear = Dear(is_on=False)
         self._chain_ids: dict[str, int] = {}
 
     def reading(self) -> AbstractAsyncContextManager[Conn]:
@@ -83,6 +125,12 @@ class Desk:
         if self.pool is None:
             raise DatabaseUnavailable("the API has no connection to its database yet")
         return self.pool.connection()
+
+    def writing(self, isolation: Isolation = "read_committed") -> AbstractAsyncContextManager[Tx]:
+        """A connection with an open transaction: all of one request's changes, or none."""
+        if self.pool is None:
+            raise DatabaseUnavailable("the API has no connection to its database yet")
+        return self.pool.transaction(isolation)
 
     async def chain_id(self, conn: Conn, name: str | None) -> int | None:
         """The id of a chain by id or short name, None for none. Raises ChainNotFound.
@@ -114,14 +162,29 @@ def position(request: Request, cursor: str | None) -> tuple[Any, ...] | None:
 
 def page_reply(request: Request, answer: Answer[B]) -> Response:
     """`reply` for a page: its `next_cursor` is made here, where the query is known."""
+    return reply(request, with_cursor(request, answer))
+
+
+def with_cursor(request: Request, answer: Answer[B]) -> Answer[B]:
+    """`answer` with its `next_cursor` set, if there is a next page."""
     if (cursor := next_cursor(request, answer.after)) is not None:
         answer.body.next_cursor = cursor  # type: ignore[attr-defined]
-    return reply(request, answer)
+    return answer
 
 
 def next_cursor(request: Request, after: tuple[Any, ...] | None) -> str | None:
     """The cursor of the page of this query that begins behind `after`; None for none."""
     return None if after is None else desk_of(request).cursors.write(after, _scope(request))
+
+
+def own_position(request: Request, cursor: str | None) -> tuple[Any, ...] | None:
+    """`position` in what belongs to the account that asks: another's cursor is none."""
+    return None if cursor is None else desk_of(request).cursors.read(cursor, _own_scope(request))
+
+
+def own_cursor(request: Request, after: tuple[Any, ...] | None) -> str | None:
+    """`next_cursor` in what belongs to the account that asks."""
+    return None if after is None else desk_of(request).cursors.write(after, _own_scope(request))
 
 
 def present_only(at: str | None) -> None:
@@ -150,6 +213,10 @@ def addresses_param(text: str, *, most: int) -> list[bytes]:
             f"at most {most} addresses, got {len(parts)}", parameter="clients", most=most
         )
     return [parse_address(part.strip()) for part in parts]
+
+
+def _own_scope(request: Request) -> str:
+    return f"{own_account(request)}:{_scope(request)}"
 
 
 def _scope(request: Request) -> str:

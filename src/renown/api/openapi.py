@@ -11,7 +11,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from renown import errors
+from renown.api import headers
+from renown.api.access.gate import COUNTED_BY_WALLET
+from renown.api.acting import bodies
 from renown.api.answers import (
+    accounts,
     agents,
     batch,
     chains,
@@ -21,13 +25,18 @@ from renown.api.answers import (
     feedback,
     findings,
     history,
+    keys,
     metadata,
+    operations,
+    payments,
     registration,
     reputation,
+    stats,
     stream,
     validations,
 )
 from renown.api.problems import PROBLEM_JSON
+from renown.api.routing import GatedRoute
 from renown.errors import RenownError
 
 TITLE = "Renown"
@@ -48,6 +57,13 @@ BODIES: tuple[type[msgspec.Struct], ...] = (
     *(registration.Registration, documents.DocumentHistory, documents.ResolutionAttempts),
     *(documents.DocumentDiff, findings.AgentFindings, findings.FindingCounts),
     *(findings.FindingMeaning, endpoints.AgentEndpoints),
+    *(payments.PaymentPage, payments.ClaimPage, payments.ClaimWithPayments),
+    *(payments.LinkPayment, stats.AgentStats),
+    *(accounts.Account, accounts.Wallet, accounts.Challenge, accounts.ChallengeAsked),
+    *(accounts.SignedMessage, accounts.Session, keys.ApiKeys, keys.ApiKeyMade),
+    *(keys.ApiKeyAsked, keys.RotationAsked),
+    *(operations.Operation, operations.OperationPage, operations.PlannedOperation),
+    *bodies.BODIES,
 )
 _REF = "#/components/schemas/{name}"
 _PROBLEM: dict[str, Any] = {
@@ -63,17 +79,13 @@ _PROBLEM: dict[str, Any] = {
         "instance": {"type": "string", "description": "Path of the request."},
     },
 }
-_HEADERS: dict[str, Any] = {
-    "Renown-As-Of": {
-        "description": "The block of each chain that the answer is true at: a structured field (RFC"
-        " 9651), a list of chain ids with block, hash, time, finality.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-    "ETag": {
-        "description": "Weak; changes when the answer does, not when only the head moved.",
-        "schema": {"type": "string"},
-    },
+_BEARER: dict[str, Any] = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "ak_{env}_{id}_{secret}_{crc32}",
+    "description": "An API key, or that of a session. `x-renown-scope` says which scope it needs;"
+    " where `security` has an empty member, too, none is needed unless the operator closed public"
+    " reads. `x-renown-cost` is the class of rate limits that counts.",
 }
 
 
@@ -87,14 +99,29 @@ def answers(
     described: dict[int | str, dict[str, Any]] = {
         200: {
             "description": _first_line(body),
-            "headers": _HEADERS,
+            "headers": headers.OF_AN_ANSWER,
             "content": {"application/json": {"schema": {"$ref": _ref(body)}}},
         }
     }
     if not_modified:
-        described[304] = {"description": "You have it already.", "headers": _HEADERS}
+        described[304] = {"description": "You have it already.", "headers": headers.OF_AN_ANSWER}
     described.update(problem_answers(errors.BadParameter, *problems, errors.StoreError))
     return described
+
+
+def own_answers(
+    body: type[msgspec.Struct] | None, *problems: type[RenownError], status: int = 200
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route about what belongs to the account that asks: with `body`, true now
+    and at no block, or with nothing (204)."""
+    said: dict[int | str, dict[str, Any]]
+    if body is None:
+        said = {204: {"description": "Done."}}
+    else:
+        content = {"application/json": {"schema": {"$ref": _ref(body)}}}
+        said = {status: {"description": _first_line(body), "content": content}}
+    said.update(problem_answers(errors.BadParameter, *problems, errors.StoreError))
+    return said
 
 
 def problem_answers(*problems: type[RenownError]) -> dict[int | str, dict[str, Any]]:
@@ -125,7 +152,11 @@ def install(app: FastAPI) -> None:
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
         _drop_validation_errors(made)
-        made.setdefault("components", {})["schemas"] = schemas()
+        _say_who_may(made, app.routes)
+        components = made.setdefault("components", {})
+        components["schemas"] = schemas()
+        components["headers"] = headers.HEADERS
+        components["securitySchemes"] = {"bearerKey": _BEARER}
         return made
 
     app.openapi = document  # type: ignore[method-assign]
@@ -141,7 +172,38 @@ def schemas() -> dict[str, Any]:
 def _drop_validation_errors(document: dict[str, Any]) -> None:
     """FastAPI adds its own 422, which our problem handler never lets out."""
     for operation in _operations(document):
-        operation["responses"].pop("422", None)
+        if PROBLEM_JSON not in operation["responses"].get("422", {}).get("content", ()):
+            operation["responses"].pop("422", None)
+
+
+def _say_who_may(document: dict[str, Any], routes: Iterable[Any]) -> None:
+    """Add to each operation what the gate does before it."""
+    for route in routes:
+        if not isinstance(route, GatedRoute) or not route.include_in_schema:
+            continue
+        access = route.access
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            problems: list[type[RenownError]] = []
+            if access.scope is not None:
+                operation["security"] = [{"bearerKey": []}, *([{}] if access.public else [])]
+                operation["x-renown-scope"] = access.scope
+                problems += [errors.Unauthorized, errors.ScopeMissing]
+            else:
+                operation["security"] = []
+            if access.cost is not None:
+                operation["x-renown-cost"] = access.cost
+                problems.append(errors.TooManyRequests)
+            if access.cost in COUNTED_BY_WALLET:  # whose bodies the gate reads
+                problems.append(errors.BodyTooLarge)
+            told = " ".join(one["description"] for one in operation["responses"].values())
+            untold = [kind for kind in problems if f"{kind.slug}:" not in told]
+            for status, said in problem_answers(*untold).items():
+                before = operation["responses"].get(str(status))
+                if before is not None:
+                    said["description"] += f" · {before['description']}"
+                operation["responses"][str(status)] = said
+            headers.describe(operation, is_limited=access.cost is not None)
 
 
 def _operations(document: dict[str, Any]) -> Iterable[dict[str, Any]]:

@@ -60,7 +60,9 @@ def respond(
         problem = error.problem(path)
     extra = dict(headers or {})
     if error.retryable:
-        extra["Retry-After"] = str(RETRY_SECONDS)
+        extra["Retry-After"] = str(error.context.get("retry_after_seconds", RETRY_SECONDS))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = 'Bearer realm="renown"'
     extra["Cache-Control"] = "no-store"
     if wants_page(request):
         return error_page(request, problem, extra)

@@ -42,6 +42,17 @@ def reply(
     return Response(body, media_type=JSON, headers=headers)
 
 
+def own_reply(body: Any, status: int = 200, **headers: str) -> Response:
+    """What only the account that asks may see: never kept by anybody on the way."""
+    headers["Cache-Control"] = "no-store"
+    return Response(_encode(body), status, headers=headers, media_type=JSON)
+
+
+def nothing_left() -> Response:
+    """What answers a DELETE: 204."""
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
 def as_of_header(blocks: Sequence[AsOf]) -> str:
     """`Renown-As-Of`: a list of chain ids with parameters (a structured field, RFC 9651).
 

@@ -11,28 +11,35 @@ PAGE_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
     b" frame-ancestors 'none'; base-uri 'none'"
 )
+_EXPOSED = (
+    b"Age, ETag, Renown-As-Of, Retry-After, Content-Range, Repr-Digest, Location, WWW-Authenticate,"
+    b" RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
+    b" Idempotent-Replayed"
+)
 _ALWAYS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"cross-origin"),
     (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"ETag, Renown-As-Of, Retry-After, Content-Range, Repr-Digest",
-    ),
+    (b"access-control-expose-headers", _EXPOSED),
     (b"vary", b"Accept-Encoding"),
 ]
 _PREFLIGHT: list[tuple[bytes, bytes]] = [
     *_ALWAYS,
-    (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"If-None-Match, Content-Type"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, Idempotency-Key, If-None-Match",
+    ),
     (b"access-control-max-age", b"86400"),
-    (b"allow", b"GET, HEAD, POST, OPTIONS"),
+    (b"allow", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
     (b"content-length", b"0"),
 ]
 
 
+LIMIT_HEADERS = "renown.limit_headers"
+"""Where the gate leaves the headers that tell a client how much it has left."""
 _HEAD = "renown.head"
 
 
@@ -46,8 +53,9 @@ class Wire:
 
     - A slash percent-encoded within a segment (`…%2F42` in an agent key) stays in its segment, as
       `#`, which every reader of keys takes for the same.
-    - HEAD is GET without the body. OPTIONS is answered here: everything public may be read by any
-      page, with no credentials.
+    - HEAD is GET without the body. OPTIONS is answered here: any page may ask, and nothing
+      that a browser adds by itself (cookies) is ever taken for a credential.
+    - Every answer to a limited request says how the client stands, whatever it answers.
     - Every answer forbids sniffing, framing and scripts; pages get a policy of their own.
     """
 
@@ -74,6 +82,7 @@ class Wire:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 headers.extend(_ALWAYS)
+                headers.extend(scope.get(LIMIT_HEADERS, ()))
                 headers.append((b"content-security-policy", _policy(headers)))
             elif bare and message["type"] == "http.response.body":
                 if message.get("more_body"):

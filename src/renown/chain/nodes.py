@@ -103,6 +103,10 @@ class NodePool:
         """The node that would be asked next, were it asked now."""
         return self._order(self._usable(()) or self.members)[0]
 
+    def in_order(self) -> list[Member]:
+        """Every node that may be asked, in the order in which it would be; parked ones last."""
+        return self._order(self._usable(()))
+
     def other_operator(self, member: Member) -> Member | None:
         """A node that somebody else runs and that would answer now, or None.
 

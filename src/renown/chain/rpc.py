@@ -34,6 +34,7 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_BATCH_CALLS = 100
 DEADLINE_SECONDS = 30.0
 
+_EXECUTING = ("eth_call", "eth_estimateGas")
 _REVERT_CODES = (3, -32015)
 _NO_BATCH_CODES = (-32600, -32601, -32602)
 _ENCODE = msgspec.json.Encoder().encode
@@ -258,7 +259,7 @@ class Node:
                 return self._http_refusal(answer, method)
             return reply.result
         text = self._clean(fault.message)
-        if method == "eth_call" and (data := _revert_data(fault)) is not None:
+        if method in _EXECUTING and (data := _revert_data(fault)) is not None:
             return CallReverted(f"call reverted: {text}", revert_data=data, host=self.host)
         return Refusal(
             f"{self.host} refused {method}: {text}",

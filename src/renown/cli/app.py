@@ -7,19 +7,29 @@ from collections.abc import Sequence
 import typer
 
 from renown.cli import (
+    accounts,
     chains,
     crawl,
     database,
     devnet,
     documents,
     export,
+    keys,
     lint,
+    operation,
+    pay,
+    payments,
     probe,
     proof,
     quarantine,
+    rate,
     read,
+    register,
     search,
     up,
+    validate,
+    wallet,
+    watch,
 )
 from renown.cli.failing import fail
 
@@ -35,15 +45,25 @@ up.add_to(app)
 devnet.add_to(app)
 read.add_to(app)
 search.add_to(app)
+payments.add_to(app)
 documents.add_to(app)
 lint.add_to(app)
+register.add_to(app)
+rate.add_to(app)
+wallet.add_to(app)
+pay.add_to(app)
+validate.add_to(app)
+operation.add_to(app)
 crawl.add_to(app)
+watch.add_to(app)
 probe.add_to(app)
 chains.add_to(app)
 database.add_to(app)
 proof.add_to(app)
 quarantine.add_to(app)
 export.add_to(app)
+keys.add_to(app)
+accounts.add_to(app)
 
 
 def run(args: Sequence[str] | None = None) -> int:

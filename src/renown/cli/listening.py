@@ -60,6 +60,7 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom to believe about the peer is for `client_address` to say
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = _Server(config)

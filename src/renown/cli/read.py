@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlencode
 
 import msgspec
 import typer
 
-from renown.cli import process
 from renown.cli.console import print_fields, print_json, print_table, say
 from renown.cli.display import duration
 from renown.cli.options import At, Json, Key, OneChain, examples
+from renown.cli.reading import CursorOption, Limit, answer_with, flat, page_scope, print_page
 
 if TYPE_CHECKING:
     from renown.api.answers.answer import Answer
     from renown.api.answers.chains import ChainStatus
-    from renown.settings import Settings
     from renown.store.pool import Conn
-
-Limit = Annotated[int, typer.Option(min=1, max=100, metavar="ROWS", help="Rows of a page.")]
-CursorOption = Annotated[
-    str | None, typer.Option(metavar="CURSOR", help="The next page, as the last one named it.")
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -71,7 +63,7 @@ def status(json: Json = False) -> None:
         if not body.items:
             say("no chain is indexed yet: run `renown up`")
 
-    _read(read)
+    answer_with(read)
 
 
 def agent(key: Key, at: At = None, json: Json = False) -> None:
@@ -87,9 +79,9 @@ def agent(key: Key, at: At = None, json: Json = False) -> None:
         if json:
             print_json(body)
         else:
-            print_fields(_flat(msgspec.to_builtins(body)))
+            print_fields(flat(msgspec.to_builtins(body)))
 
-    _read(read)
+    answer_with(read)
 
 
 def agents(
@@ -111,14 +103,14 @@ def agents(
     chain_id = find(chain).chain_id if chain else None
     address = parse_address(owner) if owner else None
     moment = parse_at(at)
-    scope = _scope("/v1/agents", chain=chain, owner=owner, at=at)
+    scope = page_scope("/v1/agents", chain=chain, owner=owner, at=at)
 
     async def page(conn: Conn, after: tuple[Any, ...] | None) -> Answer[Any]:
         return await answers.agents(
             conn, chain_id=chain_id, owner=address, at=moment, after=after, limit=limit
         )
 
-    _page(
+    print_page(
         page,
         scope,
         cursor,
@@ -159,7 +151,7 @@ def feedback(
         tag2=tag2.encode() if tag2 is not None else None,
         revoked=revoked,
     )
-    scope = _scope(
+    scope = page_scope(
         f"/v1/agents/{key}/feedback",
         client=client,
         tag1=tag1,
@@ -171,7 +163,7 @@ def feedback(
     async def page(conn: Conn, after: tuple[Any, ...] | None) -> Answer[Any]:
         return await answers.of_agent(conn, wanted, which, at=moment, after=after, limit=limit)
 
-    _page(
+    print_page(
         page,
         scope,
         cursor,
@@ -203,7 +195,7 @@ def history(
     if order not in ("oldest", "newest"):
         raise BadParameter("--order is `oldest` or `newest`", parameter="--order")
     wanted, moment = parse_agent_key(key), parse_at(at)
-    scope = _scope(
+    scope = page_scope(
         f"/v1/agents/{key}/history", order="newest" if order == "newest" else None, at=at
     )
 
@@ -217,7 +209,7 @@ def history(
             limit=limit,
         )
 
-    _page(
+    print_page(
         page,
         scope,
         cursor,
@@ -236,53 +228,6 @@ def decimal(value: str, decimals: int) -> str:
     return f"{sign}{padded[:-decimals]}.{padded[-decimals:]}"
 
 
-def _read(work: Callable[[Conn], Awaitable[None]], settings: Settings | None = None) -> None:
-    from renown.cli.runtime import database, load
-
-    settings = settings or load()
-
-    async def run() -> None:
-        async with database(settings) as where, where.reading() as conn:
-            await work(conn)
-
-    process.run(run)
-
-
-def _page(
-    read: Callable[[Conn, tuple[Any, ...] | None], Awaitable[Answer[Any]]],
-    scope: str,
-    cursor: str | None,
-    json: bool,
-    head: tuple[str, ...],
-    row: Callable[[Any], tuple[Any, ...]],
-) -> None:
-    """Print one page, and how to get the next."""
-    from renown.api.pages import Cursors
-    from renown.cli.runtime import load
-
-    settings = load()
-
-    async def work(conn: Conn) -> None:
-        cursors = Cursors(settings.cursor_key())
-        answer = await read(conn, cursors.read(cursor, scope) if cursor else None)
-        body = answer.body
-        body.next_cursor = cursors.write(answer.after, scope) if answer.after else None
-        if json:
-            print_json(body)
-            return
-        print_table(head, (row(item) for item in body.items))
-        if body.next_cursor:
-            say(f"more with --cursor {body.next_cursor}")
-
-    _read(work, settings)
-
-
-def _scope(path: str, **parameters: str | None) -> str:
-    """What a page cursor is bound to: the query as the REST API has it, so that both share them."""
-    given = sorted((name, value) for name, value in parameters.items() if value is not None)
-    return f"{path}?{urlencode(given, errors='replace')}"
-
-
 def _status_row(chain: ChainStatus) -> tuple[Any, ...]:
     coverage: str = chain.coverage.state
     if chain.coverage.checked_block is not None:
@@ -293,14 +238,6 @@ def _status_row(chain: ChainStatus) -> tuple[Any, ...]:
         *(coverage, chain.quarantined, chain.unattached),
         "running" if chain.writer_alive else "not running",
     )
-
-
-def _flat(fields: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _in_brief(fields: dict[str, Any]) -> str:

@@ -49,6 +49,10 @@ class Database(msgspec.Struct, frozen=True):
         """A connection of a writer's own."""
         return await connect(self.direct_url, application_name="renown-writer")
 
+    async def listen(self) -> Conn:
+        """A connection for hearing what changes."""
+        return await connect(self.direct_url, application_name="renown-listener")
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:
         """A connection for the reads of a command.

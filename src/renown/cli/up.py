@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import socket
 
     from renown.cli.runtime import Database
+    from renown.cli.writing import Writing
     from renown.ingest.supervise import Job
     from renown.settings import Settings
     from renown.spec.deployments import Deployment
@@ -76,6 +77,7 @@ def up(
 
     async def work() -> None:
         from renown.cli.listening import bind
+        from renown.cli.writing import writing
 
         async with AsyncExitStack() as stack:
             # First, because it is quick and likely to fail.
@@ -83,9 +85,11 @@ def up(
             opening = database(settings, alone=True, create=True, service=True)
             where = await stack.enter_async_context(opening)
             await prepare(settings, where, chains)
+            alone = all(starts_devnet(settings, deployment) for deployment in chains)
+            found = await stack.enter_async_context(writing(settings, own_devnet=alone))
             if bound is not None:
-                await stack.enter_async_context(answering(settings, where, bound))
-            await index_chains(settings, where, chains, until, documents=True)
+                await stack.enter_async_context(answering(settings, where, bound, found))
+            await index_chains(settings, where, chains, until, documents=True, found=found)
 
     process.run(work, service=until is None)
 
@@ -110,10 +114,15 @@ def index(chain: Chains = None, until: Until = None) -> None:
 
 
 def serve(port: Port = None, host: Host = None) -> None:
-    """Serve the API and the pages of an index, without indexing."""
-    from renown.cli.runtime import database, load
+    """Serve the API and the pages of an index, without indexing.
+
+    Writes are taken for the chains that a node is known of; `renown watch` sends and follows them.
+    """
+    from renown.cli.runtime import chosen, database, load
+    from renown.cli.writing import nodes_of, writing
 
     settings = load(service=True, port=port, host=host)
+    chains = chosen(settings)
 
     async def work() -> None:
         import asyncio
@@ -124,27 +133,37 @@ def serve(port: Port = None, host: Host = None) -> None:
             async with database(settings, service=True) as where:
                 async with where.reading():  # the schema is current
                     pass
-                async with answering(settings, where, bound):
-                    await asyncio.Event().wait()
+                async with writing(settings) as found:
+                    found.reach(nodes_of(settings, chains))
+                    async with answering(settings, where, bound, found):
+                        await asyncio.Event().wait()
 
     process.run(work, service=True)
 
 
 @asynccontextmanager
 async def answering(
-    settings: Settings, where: Database, bound: socket.socket
+    settings: Settings, where: Database, bound: socket.socket, found: Writing
 ) -> AsyncIterator[None]:
-    """The API on `bound` for as long as the block runs."""
+    """The API on `bound`, which writes as `found` says, for as long as the block runs."""
     from renown.api.app import create_app
     from renown.cli.listening import serving, url
     from renown.cli.runtime import api_pool
 
+    base = url(settings.host, bound.getsockname()[1])
+    # The port is known only now where any free one was asked for.
+    public = settings.model_copy(update={"public_url": settings.public_url or base})
     # The pool is opened here, because a server that fails to start does not say why.
-    async with (
-        api_pool(settings, where) as pool,
-        serving(create_app(settings, pool=pool), bound),
-    ):
-        base = url(settings.host, bound.getsockname()[1])
+    async with AsyncExitStack() as stack:
+        app = create_app(
+            public,
+            pool=await stack.enter_async_context(api_pool(settings, where)),
+            listen=where.listen,
+            writers=found.writers,
+            signer=found.signer,
+            signer_is_open=found.signer_is_open,
+        )
+        await stack.enter_async_context(serving(app, bound))
         say(f"serving {base}/ (pages), {base}/v1/agents (API), {base}/docs (its documentation)")
         yield
 
@@ -166,16 +185,19 @@ async def index_chains(
     until: int | None,
     *,
     documents: bool = False,
+    found: Writing | None = None,
 ) -> None:
     """Follow `chains`, with a devnet of our own among them where no node is named for it.
 
     Args:
         documents: crawl and probe beside it, as far as the settings want it.
+        found: how to write to chains; operations and payments are then followed, too.
     """
     from renown.cli.crawling import NOWHERE, reading_documents
     from renown.cli.following import follow
     from renown.cli.own_devnet import own_devnet
     from renown.cli.runtime import job
+    from renown.cli.settling import settling
 
     async with AsyncExitStack() as stack:
         jobs: list[Job] = []
@@ -186,6 +208,9 @@ async def index_chains(
                 url, near = await stack.enter_async_context(own_devnet())
                 urls = (url,)
             jobs.append(job(settings, deployment, urls=urls))
+        if found is not None:
+            found.reach({job.deployment.chain_id: job.urls for job in jobs})
+            await stack.enter_async_context(settling(settings, where, found))
         if documents:
             await stack.enter_async_context(reading_documents(settings, where, near))
         await follow(where, jobs, until=until)

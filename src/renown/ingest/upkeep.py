@@ -1,6 +1,6 @@
 """What an installation does beside following.
 
-Counts are refreshed, the outbox is trimmed, coverage is checked.
+Counts are refreshed, the outbox and the kept first answers are trimmed, coverage is checked.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 from renown.chain.source import ChainSource
 from renown.ingest import coverage
 from renown.ingest.supervise import Job
+from renown.store import idempotency
 from renown.store.pool import Conn, naming_failures
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ async def refresh_for_ever(
     period_seconds: float = REFRESH_SECONDS,
     terms_every: int = TERMS_EVERY,
 ) -> None:
-    """Keep the network's counts fresh and the outbox within its days, until cancelled.
+    """Keep the network's counts fresh and what is kept for a while within it, until cancelled.
 
     Args:
         terms_every: rounds between two counts of the terms that agents are found by.
@@ -57,6 +58,7 @@ async def refresh_for_ever(
                     if round_number % terms_every == 0:
                         await conn.execute(REFRESH_TERMS)
                     await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
+                    await idempotency.prune(conn)
             finally:
                 conn.terminate()
         except Exception as exc:  # noqa: BLE001 - beside the indexer, never in its way

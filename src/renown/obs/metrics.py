@@ -137,6 +137,25 @@ PROBE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+# Payments -----------------------------------------------------------------------------------------
+
+PAYMENT_CLAIMS = Counter(
+    "renown_payment_claims_total",
+    "Claims of payment that changed their state, by the new one and, if refused, why.",
+    ("state", "reason"),
+    registry=REGISTRY,
+)
+PAYMENTS_PENDING = Gauge(
+    "renown_payment_claims_pending",
+    "Claims of payment whose transaction is in no block, or not looked at yet.",
+    registry=REGISTRY,
+)
+PAYMENTS_OLDEST = Gauge(
+    "renown_payment_claims_oldest_seconds",
+    "How long the oldest of those has waited.",
+    registry=REGISTRY,
+)
+
 # Strangers' hosts ---------------------------------------------------------------------------------
 
 FETCHES = Counter(
@@ -157,6 +176,38 @@ FETCH_BYTES = Counter(
     registry=REGISTRY,
 )
 
+# Operations ---------------------------------------------------------------------------------------
+
+OPERATION_MOVES = Counter(
+    "renown_operation_moves_total",
+    "Transactions of operations that came into a state.",
+    ("chain", "state"),
+    registry=REGISTRY,
+)
+BROADCASTS = Counter(
+    "renown_broadcasts_total",
+    "Signed transactions offered to nodes, by what came of it: taken, known, refused, unsure.",
+    ("chain", "verdict"),
+    registry=REGISTRY,
+)
+OPERATION_BLIND = Counter(
+    "renown_operation_blind_total",
+    "Looks at operations that failed because no node of the chain answered.",
+    ("chain",),
+    registry=REGISTRY,
+)
+OPERATIONS_WATCHED = Gauge(
+    "renown_operations_watched",
+    "Operations of which something is still to be seen.",
+    ("chain",),
+    registry=REGISTRY,
+)
+OPERATIONS_OLDEST = Gauge(
+    "renown_operations_oldest_due_seconds",
+    "How long the operation that has waited longest for a look has been due.",
+    registry=REGISTRY,
+)
+
 # API ----------------------------------------------------------------------------------------------
 
 HTTP_REQUESTS = Counter(
@@ -172,10 +223,65 @@ HTTP_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+CACHE_READS = Counter(
+    "renown_cache_reads_total",
+    "Requests that a cache may answer, by cache (`kept`: of one agent, `dear`: searches, counts and"
+    " status), route pattern and outcome (`hit`, `shared`: from Redis, `joined`: waited for an"
+    " equal read, `miss`, `unkept`: not of a kind that is kept).",
+    ("cache", "route", "outcome"),
+    registry=REGISTRY,
+)
+CACHE_UNSTORED = Counter(
+    "renown_cache_unstored_total",
+    "Answers about one agent that were read and not kept, by cause (`stale`: read at a position"
+    " before the one followed, `changed`: a change was heard meanwhile, `deaf`: changes were not"
+    " heard, `unknown`: of no chain that is followed).",
+    ("cause",),
+    registry=REGISTRY,
+)
+CACHE_DROPS = Counter(
+    "renown_cache_drops_total",
+    "Kept answers dropped, by cause (`fact`: of the chain, `change`: off it, `deaf`: changes were"
+    " not heard, `age`, `room`).",
+    ("cause",),
+    registry=REGISTRY,
+)
+CACHE_ENTRIES = Gauge(
+    "renown_cache_entries", "Answers about one agent that are kept.", registry=REGISTRY
+)
+CACHE_BYTES = Gauge("renown_cache_bytes", "Memory that they take.", registry=REGISTRY)
 POOL_CONNECTIONS = Gauge(
     "renown_db_pool_connections",
     "Connections of the API's pool, by state.",
     ("state",),
+    registry=REGISTRY,
+)
+
+# Limits and what is shared ------------------------------------------------------------------------
+
+LIMITS_REFUSED = Counter(
+    "renown_limits_refused_total",
+    "Requests that were over a limit, by class.",
+    ("class",),
+    registry=REGISTRY,
+)
+LIMITS_FALLBACK = Gauge(
+    "renown_limits_fallback",
+    "1 while each process limits for itself though Redis is configured, else 0.",
+    registry=REGISTRY,
+)
+REDIS_UP = Gauge(
+    "renown_redis_up",
+    "1 while Redis answers, 0 while it is away; only where one is configured.",
+    registry=REGISTRY,
+)
+
+# Writes -------------------------------------------------------------------------------------------
+
+OPERATIONS_ASKED = Counter(
+    "renown_operations_asked_total",
+    "Writes that were stored to be done, by kind and by who signs.",
+    ("kind", "mode"),
     registry=REGISTRY,
 )
 

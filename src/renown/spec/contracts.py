@@ -20,6 +20,8 @@ ContractName = Literal[
     "uups_placeholder",
     "smart_wallet",
     "reentrant_registrant",
+    "dev_dollar",
+    "wallet_proof",
 ]
 
 

@@ -16,6 +16,8 @@ import msgspec
 from renown.errors import ChainNotFound
 
 DEVNET_CHAIN_ID = 31337
+DEVNET_FINAL_BLOCKS = 4
+"""Few, so that what is final can be watched becoming so."""
 
 
 class FinalityPolicy(msgspec.Struct, frozen=True):
@@ -178,7 +180,7 @@ def _load() -> dict[int, Deployment]:
         explorer="",
         start_block=0,
         start_block_unsure=False,
-        finality=FinalityPolicy.usual(block_seconds=1.0),
+        finality=FinalityPolicy.usual(block_seconds=1.0, depth_blocks=DEVNET_FINAL_BLOCKS),
     )
     return table
 

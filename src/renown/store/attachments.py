@@ -99,6 +99,23 @@ UPDATE attachment a
  WHERE a.chain_id = w.chain_id AND a.block_number = w.block_number AND a.log_index = w.log_index
 """
 
+# Only files that name a payment, or did.
+LOOK_FOR_PAYMENTS: LiteralString = """
+INSERT INTO payment_look (chain_id, block_number, log_index)
+SELECT a.chain_id, a.block_number, a.log_index
+  FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS w (chain_id, block_number, log_index)
+  JOIN attachment a USING (chain_id, block_number, log_index)
+ WHERE a.role = 'feedback'
+   AND (EXISTS (SELECT FROM document d
+                 WHERE d.document_id = a.document_id
+                   AND d.content ?| ARRAY['proofOfPayment', 'proof_of_payment'])
+        OR EXISTS (SELECT FROM payment_claim c
+                    WHERE c.chain_id = a.chain_id AND c.feedback_block = a.block_number
+                      AND c.feedback_log_index = a.log_index))
+ ORDER BY 1, 2, 3
+    ON CONFLICT DO NOTHING
+"""
+
 
 async def add(tx: Tx, chain_id: int, rows: Sequence[NewAttachment]) -> None:
     """Keep attachments, whose URIs are known; those that are held already stay as they are."""
@@ -134,7 +151,9 @@ async def of_uris(tx: Tx, uri_ids: Sequence[int], *, pending: bool) -> AsyncIter
 
 
 async def judge(tx: Tx, verdicts: Sequence[Verdict], now: datetime) -> None:
-    """Keep verdicts."""
+    """Keep verdicts, and have those files looked at that name a payment."""
     if verdicts:
         fields = zip(*(msgspec.structs.astuple(one) for one in verdicts), strict=True)
-        await tx.execute(JUDGE, *(list(field) for field in fields), now)
+        columns = [list(field) for field in fields]
+        await tx.execute(JUDGE, *columns, now)
+        await tx.execute(LOOK_FOR_PAYMENTS, *columns[:3])

@@ -67,6 +67,8 @@ class Filter(msgspec.Struct, frozen=True, gc=False):
     tag2: bytes | None = None
     revoked: bool = False
     superseded: bool = False
+    paid: bool = False
+    """Only with proof of a payment that stands now; of one agent's feedback alone."""
 
 
 NEWEST = After()
@@ -162,6 +164,27 @@ OF_AGENT_BY_CLIENT: LiteralString = f"""
         ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
 {_OF_KEY}
 """
+# And for what was paid: few feedbacks name a payment, so those that do are looked up.
+OF_AGENT_PAID: LiteralString = f"""
+{_AGENT}
+  LEFT JOIN LATERAL (
+       SELECT {_ROW}
+         FROM (SELECT g.* FROM payment_claim y
+                 JOIN feedback_given g
+                   ON g.chain_id = y.chain_id AND g.block_number = y.feedback_block
+                  AND g.log_index = y.feedback_log_index AND g.client = y.client
+                  AND g.feedback_index = y.feedback_index AND g.agent_id = y.agent_id
+                WHERE y.chain_id = a.chain_id AND y.agent_id = a.agent_id
+                  AND y.feedback_block IS NOT NULL AND y.state IN ('included', 'confirmed')
+                  AND ($14::bytea IS NULL OR g.client = $14)
+               OFFSET 0) f
+         {_BESIDE}
+        WHERE (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
+          AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
+          AND {_SHOWN}
+        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
+{_OF_KEY}
+"""
 
 
 async def of_agent(
@@ -183,6 +206,8 @@ async def of_agent(
         *(wanted.revoked, wanted.superseded, wanted.tag1, wanted.tag2),
         *(key.agent_id, key.uuid, after.block_number, after.log_index, limit),
     ]
+    if wanted.paid:
+        return _page(await conn.fetch(OF_AGENT_PAID, *args, wanted.client))
     if wanted.client is None:
         return _page(await conn.fetch(OF_AGENT, *args))
     return _page(await conn.fetch(OF_AGENT_BY_CLIENT, *args, wanted.client))

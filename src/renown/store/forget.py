@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from renown.store.changes import (
+    OUTBOX_CHANNEL,
+    announce,
+    announce_chain,
+    announce_places,
+)
 from renown.store.pool import Conn, transaction
 
 PARTITIONS: LiteralString = """
@@ -11,6 +17,13 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
  WHERE c.relname ~ ('_c' || $1::bigint || '_p[0-9]+$') AND c.relkind = 'r'
 """
 ROWS: tuple[LiteralString, ...] = (
+    # Claims of other chains' agents that name payments on this one are settled anew.
+    """UPDATE payment_claim SET state = 'pending', due_at = now()
+        WHERE pay_chain_id = $1 AND chain_id <> $1
+       RETURNING chain_id, agent_id""",
+    "DELETE FROM payment WHERE chain_id = $1 OR pay_chain_id = $1",
+    "DELETE FROM payment_claim WHERE chain_id = $1",
+    "DELETE FROM payment_look WHERE chain_id = $1",
     """UPDATE agent_name n SET agent_count = n.agent_count - p.agent_count
          FROM (SELECT name_key, count(*) AS agent_count FROM agent_profile
                 WHERE chain_id = $1 AND name_key IS NOT NULL GROUP BY name_key) p
@@ -32,7 +45,10 @@ ROWS: tuple[LiteralString, ...] = (
              ORDER BY p.template, p.created_at, p.chain_id, p.agent_id)
        UPDATE agent_profile p
           SET leads = true, revision = nextval('profile_revision'), changed_at = now()
-         FROM heir h WHERE (p.chain_id, p.agent_id) = (h.chain_id, h.agent_id)""",
+         FROM heir h WHERE (p.chain_id, p.agent_id) = (h.chain_id, h.agent_id)
+       RETURNING p.chain_id, p.agent_id""",
+    # Signed transactions mean nothing on a chain that is begun anew under the same id.
+    "DELETE FROM operation WHERE chain_id = $1",
     "DELETE FROM agent_profile WHERE chain_id = $1",
     "DELETE FROM profile_due WHERE chain_id = $1",
     "DELETE FROM agent_domain WHERE chain_id = $1",
@@ -73,5 +89,9 @@ async def forget(conn: Conn, chain_id: int) -> None:
     async with transaction(conn) as tx:
         for row in await tx.fetch(PARTITIONS, chain_id):
             await tx.execute(f'DROP TABLE "{row[0]}"')
+        raised = set()
         for statement in ROWS:
-            await tx.execute(statement, chain_id)
+            raised |= {tuple(row) for row in await tx.fetch(statement, chain_id)}
+        await announce_places(tx, raised)
+        await announce_chain(tx, chain_id)
+        await announce(tx, OUTBOX_CHANNEL, f"{chain_id}:0")

@@ -15,6 +15,7 @@ from renown.spec.protocols.capabilities import (
 )
 from renown.spec.protocols.declared import Protocol
 from renown.spec.protocols.offers import Verdict
+from renown.store import payees
 from renown.store.pool import Conn, naming_failures, retry_conflicts, transaction
 
 LEASE = timedelta(minutes=10)
@@ -138,6 +139,10 @@ async def settle(conn: Conn, check: Check) -> bool:
                 *(check.endpoint_id, check.checked_at, check.good, check.seen, check.outcome),
                 *(check.reason, check.status, check.latency_ms),
             )
+            if check.good and check.capabilities is not None:
+                await payees.saw(
+                    tx, check.endpoint_id, check.capabilities.prices, check.checked_at
+                )
             return bool(changed)
 
     return await retry_conflicts(work)

@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 import msgspec
 
 from renown.derive.profile import Profile
+from renown.store.changes import announce_places
 from renown.store.pool import Tx
 from renown.store.profile_material import PROMINENT_CLIENTS, Place, columns
 
@@ -74,6 +75,7 @@ SELECT r.chain_id, r.agent_id, r.uri_id, r.document_id, r.state, r.name, r.descr
        excluded.template OR excluded.template IS NULL,
        revision = nextval('profile_revision'), changed_at = now()
  WHERE ({_HELD}) IS DISTINCT FROM ({_EXCLUDED})
+RETURNING chain_id, agent_id
 """
 
 BEFORE: LiteralString = """
@@ -112,8 +114,12 @@ WITH first AS (
        FROM first f
       WHERE (p.chain_id, p.agent_id) = (f.chain_id, f.agent_id) AND NOT p.leads
      RETURNING p.chain_id, p.agent_id
+), moved AS (
+     SELECT * FROM deposed UNION SELECT * FROM raised
+), due AS (
+     INSERT INTO profile_due SELECT * FROM moved ON CONFLICT DO NOTHING
 )
-INSERT INTO profile_due SELECT * FROM deposed UNION SELECT * FROM raised ON CONFLICT DO NOTHING
+SELECT * FROM moved
 """
 
 OLDEST_HOLDERS: LiteralString = """
@@ -139,8 +145,9 @@ SELECT chain_id, agent_id FROM agent_profile
 async def write(tx: Tx, profiles: Sequence[Profile], *, gone: Sequence[Place] = ()) -> None:
     """Keep these rows, remove those of agents that are gone, and set right what hangs on them.
 
-    A row that did not change keeps its revision. Agents beside them that must be looked at again
-    are put into `profile_due`: they are few, and each is put there once.
+    A row that did not change keeps its revision; of those that did, listeners hear. Agents beside
+    them that must be looked at again are put into `profile_due`: they are few, and each is put
+    there once.
     """
     places = [(profile.chain_id, profile.agent_id) for profile in profiles]
     rows = await tx.fetch(BEFORE, *columns([*places, *gone]), PROMINENT_CLIENTS)
@@ -148,8 +155,10 @@ async def write(tx: Tx, profiles: Sequence[Profile], *, gone: Sequence[Place] = 
     if gone:
         for table in ("agent_profile", "agent_domain", "agent_endpoint"):
             await tx.execute(REMOVE.format(table=table), *columns(gone))
+    written: list[Place] = list(gone)
     if profiles:
-        await tx.execute(WRITE, msgspec.json.encode([_row(p) for p in profiles]).decode())
+        content = msgspec.json.encode([_row(p) for p in profiles]).decode()
+        written += [(row[0], row[1]) for row in await tx.fetch(WRITE, content)]
     after = {
         (p.chain_id, p.agent_id): _Held(
             *(p.name_key, p.template, p.document_id, p.skeleton),
@@ -171,7 +180,8 @@ async def write(tx: Tx, profiles: Sequence[Profile], *, gone: Sequence[Place] = 
         if template is not None
     }
     if templates:
-        await tx.execute(LEAD, sorted(templates))
+        written += [(row[0], row[1]) for row in await tx.fetch(LEAD, sorted(templates))]
+    await announce_places(tx, written)
     documents = await _documents_to_look_at(tx, changes)
     names = {
         side.skeleton

@@ -29,7 +29,7 @@ SELECT term, chain_id, agent_count, counted_at FROM term_count
 # The block whose facts are in agents' rows for search, by chain.
 HEADS: LiteralString = """
 SELECT c.chain_id, c.identity, c.start_block, coalesce(t.block_number, c.start_block - 1),
-       t.block_hash, t.block_time, k.final_block, k.safe_block, c.epoch
+       t.block_hash, t.block_time, k.final_block, k.safe_block, c.epoch, k.position
   FROM chain c
   JOIN checkpoint k USING (chain_id)
   LEFT JOIN trail t USING (chain_id)

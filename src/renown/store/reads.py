@@ -22,8 +22,8 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 UNCUT = 2**31 - 1
 
 HEAD: LiteralString = """c.chain_id, c.identity, c.start_block, k.block_number, k.block_hash,
-       k.block_time, k.final_block, k.safe_block, c.epoch"""
-HEAD_COLUMNS = 9
+       k.block_time, k.final_block, k.safe_block, c.epoch, k.position"""
+HEAD_COLUMNS = 10
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +42,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     safe_block: int | None
     epoch: int
     """Of the chain's life in this index; versions start again with each."""
+    position: int = 0
+    """Last position of the chain's outbox in the snapshot that was read; 0 where nobody asked."""
 
 
 class KeyArgs(msgspec.Struct, frozen=True, gc=False):

@@ -21,6 +21,7 @@ from renown.spec.deployments import Deployment
 from renown.spec.events import Fact, Quarantined
 from renown.store import facts as fact_tables
 from renown.store import refold, retract, state, subjects
+from renown.store.changes import OUTBOX_CHANNEL
 from renown.store.known import KnownAgents
 from renown.store.pool import Conn, Tx, naming_failures, transaction
 from renown.types import BlockRef
@@ -395,20 +396,27 @@ UPDATE checkpoint
  WHERE chain_id = $1 AND fence = $2 AND block_number = $3 AND position = $4
 RETURNING fence
 """
-REPORT: LiteralString = """
-UPDATE checkpoint
-   SET head_block = $3, head_seen_at = now(), final_block = greatest(final_block, $4),
+# What is final says so without an outbox entry; those who keep answers hear of it all the same.
+REPORT: LiteralString = f"""
+UPDATE checkpoint k
+   SET head_block = $3, head_seen_at = now(), final_block = greatest(k.final_block, $4),
        safe_block = $5, phase = $6, problem = $7, events_per_second = $8, updated_at = now()
- WHERE chain_id = $1 AND fence = $2
-RETURNING fence
+  FROM checkpoint before
+ WHERE k.chain_id = $1 AND k.fence = $2 AND before.chain_id = k.chain_id
+RETURNING k.fence,
+       CASE WHEN (k.final_block, k.safe_block)
+                 IS DISTINCT FROM (before.final_block, before.safe_block)
+            THEN pg_notify('{OUTBOX_CHANNEL}', k.chain_id || ':' || k.position) END
 """
 UNFINAL: LiteralString = """
 UPDATE checkpoint SET final_block = least(final_block, $2) WHERE chain_id = $1
 """
-OUTBOX: LiteralString = """
+# The word costs no statement of its own; it goes out when the transaction commits.
+OUTBOX: LiteralString = f"""
 INSERT INTO outbox
        (chain_id, position, kind, from_block, to_block, block_hash, fact_count, retracted)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)
+RETURNING pg_notify('{OUTBOX_CHANNEL}', chain_id || ':' || position)
 """
 HELD: LiteralString = """
 SELECT number, hash, parent_hash, time FROM block

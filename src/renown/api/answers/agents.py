@@ -16,6 +16,7 @@ from renown.api.answers.answer import (
     Answer,
     ChainsPage,
     more,
+    present,
 )
 from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past, past_of_chains
 from renown.api.answers.finds import Finds
@@ -146,7 +147,8 @@ async def agent(
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent is None:
         raise no_such_agent(key, head)
-    return _answer((found.agent, found.counts, found.profile), head, found.version)
+    answer = _answer((found.agent, found.counts, found.profile), head, found.version)
+    return msgspec.structs.replace(answer, present=present(head, found.agent.agent_id))
 
 
 async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes | None, AsOf, str]:

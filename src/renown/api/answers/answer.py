@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from msgspec import Meta, Struct
 
 from renown.api.answers.as_of import AsOf
+from renown.store.reads import Head
 
 B = TypeVar("B", bound=Struct)
 T = TypeVar("T")
@@ -22,6 +23,16 @@ NextCursor = Annotated[
 ]
 
 
+class Present(Struct, frozen=True):
+    """Which agent's present an answer tells, and at which position of its chain's outbox it was
+    read: what a cache needs to know when the answer ends to be true."""
+
+    chain_id: int
+    agent_id: int
+    epoch: int
+    position: int
+
+
 class Answer(Struct, Generic[B], frozen=True):
     """A body, and what a transport needs beside it.
 
@@ -31,12 +42,15 @@ class Answer(Struct, Generic[B], frozen=True):
         version: changes whenever the body may, but not when only the head moved; None where the
             transport must tell from the content.
         after: where the next page begins, None on the last; the transport makes a cursor of it.
+        present: set where the answer says how one agent is now and may be kept; nothing may show in
+            it that changes without a word, see `store.changes`.
     """
 
     body: B
     as_of: Sequence[AsOf]
     version: str | None = None
     after: tuple[Any, ...] | None = None
+    present: Present | None = None
 
 
 class Page(Struct, Generic[T], kw_only=True):
@@ -53,6 +67,11 @@ class ChainsPage(Struct, Generic[T], kw_only=True):
     as_of: list[AsOf]
     items: list[T]
     next_cursor: NextCursor = None
+
+
+def present(head: Head, agent_id: int) -> Present:
+    """The present of an agent of the chain of `head`, read in the snapshot of `head`."""
+    return Present(head.chain_id, agent_id, head.epoch, head.position)
 
 
 def more(rows: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:

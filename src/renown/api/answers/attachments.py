@@ -96,9 +96,9 @@ async def of_validations(
     )
 
 
-def version_with(version: str, files: Iterable[AttachedFile | None]) -> str:
-    """`version` of an agent that no event raised, but the files beside its facts may have."""
-    known = [one for one in files if one is not None]
+def version_with(version: str, beside: Iterable[Struct | None]) -> str:
+    """`version` of an agent that no event raised, but what is known beside its facts may have."""
+    known = [one for one in beside if one is not None]
     if not known:
         return version
     digest = hashlib.blake2b(msgspec.json.encode(known), digest_size=8)

@@ -18,6 +18,8 @@ from renown.api.answers.attachments import (
     version_with,
 )
 from renown.api.answers.moment import read_at
+from renown.api.answers.payments import ProofOrNone, Proofs
+from renown.api.answers.payments import of_feedback as payments_of
 from renown.api.answers.values import (
     Address,
     Block,
@@ -69,6 +71,7 @@ class Feedback(Cuttable, kw_only=True):
     superseded_block: Block | None
     responses: Count
     document: FileOrNone
+    payment: ProofOrNone
     block_number: Block
     log_index: Count
     time: Time | None
@@ -153,8 +156,10 @@ async def of_agent(
     page, head, version = await read_at(conn, key, at, read)
     shown, last = more(page.rows, limit)
     block, files = as_of(head), await of_feedback(conn, shown)
-    body = FeedbackPage(as_of=block, items=[Feedback(**_fields(row, files)) for row in shown])
-    version = version_with(version, files.values())
+    proofs = await payments_of(conn, shown)
+    items = [Feedback(**_fields(row, files, proofs)) for row in shown]
+    body = FeedbackPage(as_of=block, items=items)
+    version = version_with(version, [*files.values(), *proofs.values()])
     return Answer(body, [block], version, (last.block_number, last.log_index) if last else None)
 
 
@@ -176,9 +181,11 @@ async def records(
     if not page.rows:
         raise _no_feedback(key, client, index)
     block, files = as_of(head), await of_feedback(conn, page.rows)
-    items = [Feedback(**_fields(row, files)) for row in page.rows]
+    proofs = await payments_of(conn, page.rows)
+    items = [Feedback(**_fields(row, files, proofs)) for row in page.rows]
     body = FeedbackRecords(as_of=block, items=items)
-    return Answer(body, [block], version_with(version, files.values()))
+    version = version_with(version, [*files.values(), *proofs.values()])
+    return Answer(body, [block], version)
 
 
 async def responses(
@@ -262,8 +269,10 @@ async def across(
     if chain_id is not None and not heads:
         raise ChainNotFound("this index does not hold that chain", chain_id=chain_id)
     shown, last = more(found.rows, limit)
-    blocks, files = as_of_all(heads), await of_feedback(conn, [row.feedback for row in shown])
-    body = SaidFeedbackPage(as_of=blocks, items=[_said(row, files) for row in shown])
+    given = [row.feedback for row in shown]
+    blocks, files = as_of_all(heads), await of_feedback(conn, given)
+    proofs = await payments_of(conn, given)
+    body = SaidFeedbackPage(as_of=blocks, items=[_said(row, files, proofs) for row in shown])
     after_last = None
     if last:
         row = last.feedback
@@ -271,7 +280,8 @@ async def across(
     return Answer(body, blocks, after=after_last)
 
 
-def _fields(row: FeedbackRow, files: Files) -> dict[str, Any]:
+def _fields(row: FeedbackRow, files: Files, proofs: Proofs) -> dict[str, Any]:
+    place = (row.chain_id, row.block_number, row.log_index)
     return {
         **texts(
             ("tag1", row.tag1, row.tag1_bytes),
@@ -289,7 +299,8 @@ def _fields(row: FeedbackRow, files: Files) -> dict[str, Any]:
         "superseded": row.superseded_block is not None,
         "superseded_block": row.superseded_block,
         "responses": row.response_count,
-        "document": files.get((row.chain_id, row.block_number, row.log_index)),
+        "document": files.get(place),
+        "payment": proofs.get(place),
         "block_number": row.block_number,
         "log_index": row.log_index,
         "time": row.time,
@@ -297,14 +308,14 @@ def _fields(row: FeedbackRow, files: Files) -> dict[str, Any]:
     }
 
 
-def _said(row: AcrossRow, files: Files) -> SaidFeedback:
+def _said(row: AcrossRow, files: Files, proofs: Proofs) -> SaidFeedback:
     given = row.feedback
     return SaidFeedback(
         agent=agent_key(given.chain_id, row.registry, given.agent_id),
         chain_id=given.chain_id,
         agent_id=str(given.agent_id),
         attached=row.attached,
-        **_fields(given, files),
+        **_fields(given, files, proofs),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from renown.api.answers.agents import identities_at
-from renown.api.answers.answer import URI_CUT_BYTES, Answer, Page, more
+from renown.api.answers.answer import URI_CUT_BYTES, Answer, Page, more, present
 from renown.api.answers.as_of import At, as_of, past
 from renown.api.answers.values import Block, Cuttable, Hex, Text, TextHex, hex_text, joined, texts
 from renown.derive.identity import Entry
@@ -60,7 +60,8 @@ async def of_agent(
     if found is None or found.agent_id is None:
         raise no_such_agent(key, head)
     version = f"{head.epoch:x}.{head.chain_id}.{found.agent_id}.{found.version}"
-    return _metadata(head, found.rows, limit, version)
+    answer = _metadata(head, found.rows, limit, version)
+    return msgspec.structs.replace(answer, present=present(head, found.agent_id))
 
 
 async def _past_metadata(

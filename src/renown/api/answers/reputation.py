@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from renown.api.answers.agents import Counts, counts_of
-from renown.api.answers.answer import Answer, NextCursor, more
+from renown.api.answers.answer import Answer, NextCursor, more, present
 from renown.api.answers.as_of import AsOf, At, as_of, past
 from renown.api.answers.values import Count, Cuttable, Key, Text, TextHex, Whole, agent_key, texts
 from renown.derive.ratings import SCALE_DECIMALS, tags_hash
@@ -91,7 +91,11 @@ async def of_agent(
     """
     start: bytes = after[0] if after else b""
     if asked is None and at is None:
-        return _answer(*await _now(conn, key, start, limit), limit, None)
+        kept, head = await _now(conn, key, start, limit)
+        assert kept.agent_id is not None
+        return msgspec.structs.replace(
+            _answer(kept, head, limit, None), present=present(head, kept.agent_id)
+        )
     async with transaction(conn, "repeatable_read"):
         if at is None:
             kept, head = await _now(conn, key, start, limit)

@@ -9,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api import etag
+from renown.api.access.principal import PUBLIC_SEARCH, wants
 from renown.api.answers import agents, history, metadata, reputation, search, validations
+from renown.api.answers.answer import Answer
 from renown.api.answers.as_of import parse_at
 from renown.api.answers.history import Order
 from renown.api.answers.reputation import MOST_CLIENTS
+from renown.api.cache.dear import FACETS_SECONDS, SEARCH_SECONDS
 from renown.api.deps import (
     AtParam,
     CursorParam,
@@ -26,9 +29,11 @@ from renown.api.deps import (
     position,
     present_only,
     tag_param,
+    with_cursor,
 )
+from renown.api.headers import OF_AN_ANSWER, TO_BE_SAVED
 from renown.api.openapi import answers, problem_answers
-from renown.api.replies import REVALIDATE, as_of_header, reply
+from renown.api.replies import REVALIDATE, as_of_header
 from renown.api.routing import StrictRoute
 from renown.api.search_params import is_search, one_value, parse_search, takes_search
 from renown.errors import (
@@ -58,9 +63,13 @@ async def get_agent(
 ) -> Response:
     """One agent: who owns it, what it says of itself on chain, how often it was rated."""
     wanted, moment = parse_agent_key(key), parse_at(at)
-    async with desk_of(request).reading() as conn:
-        answer = await agents.agent(conn, wanted, at=moment, full=full)
-    return reply(request, answer)
+    desk = desk_of(request)
+
+    async def read() -> Answer[agents.Agent]:
+        async with desk.reading() as conn:
+            return await agents.agent(conn, wanted, at=moment, full=full)
+
+    return await desk.kept.answer(request, read, keep=moment is None)
 
 
 @router.get(
@@ -70,6 +79,7 @@ async def get_agent(
         *(BadAddress, BadCursor, ChainNotFound, BlockBeyondHead, PastNotServed),
     ),
 )
+@wants(PUBLIC_SEARCH)
 @takes_search
 async def list_agents(request: Request, **asked: Any) -> Response:
     """Agents: all or those of one chain, newest first; those of one owner, by chain and then
@@ -82,9 +92,14 @@ async def list_agents(request: Request, **asked: Any) -> Response:
     if is_search(asked):
         present_only(asked["at"])
         wanted = parse_search(asked)
-        async with desk.reading() as conn:
-            answer = await search.agents(conn, desk.plans, wanted, after=start, limit=limit)
-        return page_reply(request, answer)
+
+        async def read() -> Answer[agents.AgentPage]:
+            async with desk.reading() as conn:
+                found = await search.agents(conn, desk.plans, wanted, after=start, limit=limit)
+            return with_cursor(request, found)
+
+        ttl_seconds = FACETS_SECONDS if wanted.facets else SEARCH_SECONDS
+        return await desk.dear.answer(request, read, ttl_seconds=ttl_seconds)
     moment, by = parse_at(asked["at"]), address_param(one_value(asked["owner"]))
     async with desk.reading() as conn:
         answer = await agents.agents(
@@ -104,9 +119,10 @@ async def list_agents(request: Request, **asked: Any) -> Response:
     responses={
         200: {
             "description": "The bytes, as the registry has them.",
+            "headers": {**OF_AN_ANSWER, **TO_BE_SAVED},
             "content": {"application/octet-stream": {"schema": {"type": "string"}}},
         },
-        304: {"description": "You have it already."},
+        304: {"description": "You have it already.", "headers": OF_AN_ANSWER},
         **problem_answers(BadParameter, *OF_AGENT, NotFound, StoreError),
     },
 )
@@ -138,9 +154,14 @@ async def get_agent_metadata(
 ) -> Response:
     """What the agent's manager set on chain, key by key. The wallet stands with the agent."""
     wanted, moment, start = parse_agent_key(key), parse_at(at), position(request, cursor)
-    async with desk_of(request).reading() as conn:
-        answer = await metadata.of_agent(conn, wanted, at=moment, after=start, limit=limit)
-    return page_reply(request, answer)
+    desk = desk_of(request)
+
+    async def read() -> Answer[metadata.MetadataPage]:
+        async with desk.reading() as conn:
+            found = await metadata.of_agent(conn, wanted, at=moment, after=start, limit=limit)
+        return with_cursor(request, found)
+
+    return await desk.kept.answer(request, read, keep=moment is None and start is None)
 
 
 @router.get(
@@ -216,8 +237,14 @@ async def get_agent_reputation(
         )
     elif tag1 is not None or tag2 is not None:
         raise BadParameter("`tag1` and `tag2` filter the summary of `clients`", parameter="clients")
-    async with desk_of(request).reading() as conn:
-        answer = await reputation.of_agent(
-            conn, wanted, asked=asked, at=moment, after=start, limit=limit
-        )
-    return page_reply(request, answer)
+    desk = desk_of(request)
+
+    async def read() -> Answer[reputation.Reputation]:
+        async with desk.reading() as conn:
+            found = await reputation.of_agent(
+                conn, wanted, asked=asked, at=moment, after=start, limit=limit
+            )
+        return with_cursor(request, found)
+
+    keep = moment is None and start is None and asked is None
+    return await desk.kept.answer(request, read, keep=keep)

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api.answers import chains, stream
+from renown.api.answers.answer import Answer
+from renown.api.cache.dear import NETWORK_SECONDS, STATUS_SECONDS
 from renown.api.deps import (
     AddressParam,
     ChainNeeded,
@@ -58,18 +60,28 @@ async def get_chain(
 async def get_status(request: Request, at: NoPastParam = None) -> Response:
     """How the indexing of each chain stands, how complete it is, and whether somebody writes it."""
     present_only(at)
-    async with desk_of(request).reading() as conn:
-        answer = await chains.status(conn)
-    return reply(request, answer, cache=NOT_KEPT, tagged=False)
+    desk = desk_of(request)
+
+    async def read() -> Answer[chains.Status]:
+        async with desk.reading() as conn:
+            return await chains.status(conn)
+
+    return await desk.dear.answer(
+        request, read, ttl_seconds=STATUS_SECONDS, cache=NOT_KEPT, tagged=False
+    )
 
 
 @router.get("/v1/network", responses=answers(chains.Network, PastNotServed))
 async def get_network(request: Request, at: NoPastParam = None) -> Response:
     """Counts per chain. They are kept and counted again on a schedule: see their age."""
     present_only(at)
-    async with desk_of(request).reading() as conn:
-        answer = await chains.network(conn)
-    return reply(request, answer)
+    desk = desk_of(request)
+
+    async def read() -> Answer[chains.Network]:
+        async with desk.reading() as conn:
+            return await chains.network(conn)
+
+    return await desk.dear.answer(request, read, ttl_seconds=NETWORK_SECONDS)
 
 
 @router.get("/v1/outbox", responses=answers(stream.OutboxPage, ChainNotFound, PastNotServed))

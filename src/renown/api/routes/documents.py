@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from renown.api import etag
 from renown.api.answers import documents, endpoints, findings, registration
+from renown.api.answers.answer import Answer
 from renown.api.answers.as_of import AsOf, parse_at
 from renown.api.answers.documents import MOST_VERSIONS
+from renown.api.cache.dear import FACETS_SECONDS
 from renown.api.deps import (
     AtParam,
     ChainParam,
@@ -23,6 +25,7 @@ from renown.api.deps import (
     page_reply,
     position,
 )
+from renown.api.headers import TO_BE_SAVED
 from renown.api.openapi import answers, problem_answers
 from renown.api.replies import JSON, REVALIDATE, as_of_header, reply
 from renown.api.routes.agents import OF_AGENT
@@ -50,10 +53,14 @@ NumberParam = Annotated[int | None, Query(ge=1, le=10**6, description="Number of
 _BYTES: dict[str, Any] = {
     OCTETS: {"schema": {"type": "string", "description": "The bytes exactly as they were fetched."}}
 }
+_TAG: dict[str, Any] = {
+    "ETag": {"description": "Strong: the hash. Of `json` none.", "schema": {"type": "string"}}
+}
 
 
 def _with_bytes(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
     described[200]["content"].update(_BYTES)
+    described[200]["headers"] = {**described[200]["headers"], **TO_BE_SAVED}
     return described
 
 
@@ -163,11 +170,15 @@ async def list_findings(
 ) -> Response:
     """Every finding there is, what it means, and how many agents have it."""
     desk = desk_of(request)
-    async with desk.reading() as conn:
-        answer = await findings.counts(
-            conn, chain_id=await desk.chain_id(conn, chain), severity=severity, subject=subject
-        )
-    return reply(request, answer)
+
+    async def read() -> Answer[findings.FindingCounts]:
+        async with desk.reading() as conn:
+            chain_id = await desk.chain_id(conn, chain)
+            return await findings.counts(
+                conn, chain_id=chain_id, severity=severity, subject=subject
+            )
+
+    return await desk.dear.answer(request, read, ttl_seconds=FACETS_SECONDS)
 
 
 @router.get("/v1/findings/{code}", responses=answers(findings.FindingMeaning, NotFound))
@@ -187,9 +198,10 @@ async def get_finding(
     responses={
         200: {
             "description": "The bytes, or their JSON, sanitised.",
+            "headers": {**_TAG, **TO_BE_SAVED},
             "content": {**_BYTES, JSON: {"schema": {}}},
         },
-        304: {"description": "You have it already."},
+        304: {"description": "You have it already.", "headers": _TAG},
         **problem_answers(BadParameter, NotFound, StoreError),
     },
 )

@@ -46,6 +46,8 @@ _FILE: dict[int | str, dict[str, Any]] = {
                 "ETag": "The file's SHA-256.",
                 "Repr-Digest": "The same, as RFC 9530 has it; of the whole file.",
                 "Content-Range": "Which bytes of how many these are.",
+                "Content-Disposition": "`attachment`, with its name.",
+                "Accept-Ranges": "`bytes`.",
             }.items()
             if name != "Content-Range" or status == 206
         },
@@ -80,7 +82,7 @@ async def get_export(request: Request, export: ExportParam) -> Response:
     "/v1/exports/{export}/{file}",
     responses={
         **_FILE,
-        304: {"description": "You have it already."},
+        304: {**_FILE[200], "description": "You have it already.", "content": {}},
         **problem_answers(BadParameter, ExportNotFound, RangeNotSatisfiable, StoreError),
     },
 )

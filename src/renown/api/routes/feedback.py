@@ -40,6 +40,10 @@ SupersededParam = Annotated[
     bool,
     Query(description="Feedback too that a registry which restarted its indexes gave again."),
 ]
+PaidParam = Annotated[
+    bool,
+    Query(description="Only feedback whose file proves a payment that stands on the chain now."),
+]
 
 
 @router.get(
@@ -54,6 +58,7 @@ async def list_agent_feedback(
     tag2: TagParam = None,
     include_revoked: RevokedParam = False,
     include_superseded: SupersededParam = False,
+    paid: PaidParam = False,
     at: AtParam = None,
     limit: LimitParam = 50,
     cursor: CursorParam = None,
@@ -66,6 +71,7 @@ async def list_agent_feedback(
         tag_param(tag2),
         include_revoked,
         include_superseded,
+        paid,
     )
     async with desk_of(request).reading() as conn:
         answer = await feedback.of_agent(conn, wanted, only, at=moment, after=start, limit=limit)

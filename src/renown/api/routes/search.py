@@ -10,6 +10,7 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from renown.api.access.principal import PUBLIC_SEARCH, wants
 from renown.api.answers import batch
 from renown.api.answers.batch import MOST_KEYS
 from renown.api.deps import desk_of
@@ -55,6 +56,7 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True):
         }
     },
 )
+@wants(PUBLIC_SEARCH)
 async def get_agents(request: Request) -> Response:
     """Up to 1,000 agents by their keys, in the order given. Unknown keys do not fail the others."""
     body = await _body(request)

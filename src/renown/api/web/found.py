@@ -11,10 +11,11 @@ from starlette.responses import Response
 from renown.api.answers import chains, findings
 from renown.api.answers.findings import FindingCount
 from renown.api.deps import desk_of
+from renown.api.routing import GatedRoute
 from renown.api.web.page import render
 from renown.spec.findings import Subject
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GatedRoute)
 _HEADINGS: dict[Subject, str] = {
     "document": "Files",
     "identity": "Identity",

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from renown.api.access.principal import OPEN, wants
 from renown.api.answers import (
     agents,
     chains,
@@ -16,19 +17,21 @@ from renown.api.answers import (
     feedback,
     history,
     metadata,
+    payments,
     registration,
     reputation,
     validations,
 )
 from renown.api.deps import desk_of, position
 from renown.api.problems import slugs
+from renown.api.routing import GatedRoute
 from renown.api.web.page import render
 from renown.errors import NotFound, RenownError, RouteNotFound
 from renown.store.feedback import Filter
 from renown.store.pool import Conn, transaction
 from renown.types import AgentKey, parse_agent_key
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GatedRoute)
 NEWEST_AGENTS = 25
 NEWEST_ROWS = 20
 NEWEST_VERSIONS = 8
@@ -74,6 +77,9 @@ async def agent_page(request: Request, key: str) -> Response:
         entries = await metadata.of_agent(conn, wanted, limit=NEWEST_ROWS)
         tags = await reputation.of_agent(conn, wanted, limit=NEWEST_ROWS)
         given = await feedback.of_agent(conn, wanted, EVERYTHING, limit=NEWEST_ROWS)
+        paid = await payments.of_agent(
+            conn, wanted, tokens=desk_of(request).tokens, limit=NEWEST_ROWS
+        )
         asked = await validations.of_agent(conn, wanted, limit=NEWEST_ROWS)
         events = await history.of_agent(conn, wanted, order="newest", limit=NEWEST_ROWS)
         chain = (await chains.chain(conn, str(one.chain_id))).body
@@ -95,6 +101,8 @@ async def agent_page(request: Request, key: str) -> Response:
         more_tags=tags.after is not None,
         feedback=given.body.items,
         more_feedback=given.after is not None,
+        payments=paid.body.items,
+        more_payments=paid.after is not None,
         validations=asked.body.items,
         history=events.body.items,
         more_history=events.after is not None,
@@ -102,6 +110,7 @@ async def agent_page(request: Request, key: str) -> Response:
 
 
 @router.get("/docs")
+@wants(OPEN)
 async def docs(request: Request) -> Response:
     """The API's documentation, made from its OpenAPI document."""
     document: dict[str, Any] = request.app.openapi()
@@ -116,6 +125,7 @@ async def docs(request: Request) -> Response:
 
 
 @router.get("/problems/{slug}")
+@wants(OPEN)
 async def problem(slug: str) -> Response:
     """What an error means."""
     for kind in slugs():

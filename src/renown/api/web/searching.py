@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from renown.api.access.principal import PUBLIC_SEARCH, wants
 from renown.api.answers import agents, chains, search
 from renown.api.deps import desk_of, next_cursor, position, present_only
 from renown.api.routing import StrictRoute
@@ -50,6 +51,7 @@ router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 
 @router.get("/agents")
+@wants(PUBLIC_SEARCH)
 @takes_search
 async def find_agents(request: Request, **asked: Any) -> Response:
     """Agents by their words and by conditions; an agent's key leads to its page at once."""

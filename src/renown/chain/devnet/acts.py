@@ -209,6 +209,12 @@ class Acts:
         self.files.settle(agent)
         return self.files.move_in(agent, Home(host, path), careful_file(agent))
 
+    def is_free(self, agent_id: int) -> bool:
+        """Whether its owner can act, and no scene keeps it as it is."""
+        return (
+            agent_id not in self.reserved and self.ledger.owners[agent_id] not in self.ledger.mute
+        )
+
     def first_agent(self) -> int:
         """The agent with the most clients."""
         return next(iter(self.ledger.owners))
@@ -223,9 +229,7 @@ class Acts:
 
     def _agent(self) -> int:
         """An agent whose owner can act. The opening made one."""
-        mute, reserved = self.ledger.mute, self.reserved
-        owners = self.ledger.owners.items()
-        return self.rng.choice([i for i, o in owners if o not in mute and i not in reserved])
+        return self.rng.choice([i for i in self.ledger.owners if self.is_free(i)])
 
     def _any_agent(self) -> int:
         return self.rng.choice([i for i in self.ledger.owners if i not in self.reserved])

@@ -12,6 +12,7 @@ from eth_hash.auto import keccak
 
 from renown.spec.contracts import ContractName, contract
 from renown.spec.deployments import DEPLOYMENTS, DEVNET_CHAIN_ID
+from renown.spec.tokens import DEVNET_DOLLAR
 from renown.types import Address
 
 CHAIN_ID = DEVNET_CHAIN_ID
@@ -19,6 +20,9 @@ CHAIN_ID = DEVNET_CHAIN_ID
 IDENTITY = Address(DEPLOYMENTS[CHAIN_ID].identity)
 REPUTATION = Address(DEPLOYMENTS[CHAIN_ID].reputation)
 VALIDATION = Address(DEPLOYMENTS[CHAIN_ID].validation[0])
+
+DOLLAR = Address(DEVNET_DOLLAR)
+"""The devnet's money (ERC-20 with six decimals and EIP-3009): what USDC is elsewhere."""
 
 REGISTRY_OWNER = Address(bytes.fromhex("547289319c3e6aedb179c0b8e8af0b5acd062603"))
 """Who may upgrade the registries: on the devnet the account that may do so on the testnets."""

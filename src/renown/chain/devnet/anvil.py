@@ -21,6 +21,7 @@ import renown
 from renown.chain.devnet.addresses import CHAIN_ID
 from renown.chain.rpc import Node
 from renown.errors import NodeError, SetupError, ToolMissing
+from renown.spec.deployments import DEVNET_FINAL_BLOCKS
 
 BLOCK_GAS = 4_000_000_000
 """Far above a public chain's, so that hundreds of transactions fit one block."""
@@ -170,6 +171,8 @@ class Anvil:
             *("--chain-id", str(CHAIN_ID)),
             *("--order", "fifo"),
             *("--gas-limit", str(BLOCK_GAS)),
+            # `finalized` is two epochs below the head.
+            *("--slots-in-an-epoch", str(DEVNET_FINAL_BLOCKS // 2)),
             "--no-request-size-limit",
             *self._options,
             stdin=asyncio.subprocess.DEVNULL,

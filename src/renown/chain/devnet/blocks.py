@@ -59,8 +59,8 @@ class Miner:
         self._nonces: dict[bytes, int] = {}
         self._names: list[tuple[str, str]] = []  # (transaction hash, what it was for)
 
-    async def send(self, sender: bytes, to: bytes, calldata: bytes, *, what: str = "call") -> None:
-        """Queue a transaction for the next block, behind those sent before."""
+    async def send(self, sender: bytes, to: bytes, calldata: bytes, *, what: str = "call") -> bytes:
+        """Queue a transaction for the next block, behind those sent before; its hash."""
         nonce = self._nonces.get(sender)
         if nonce is None:
             nonce = await self._introduce(sender)
@@ -77,6 +77,7 @@ class Miner:
         self._nonces[sender] = nonce + 1
         self._names.append((hash_text, what))
         self.pending += 1
+        return bytes.fromhex(hash_text[2:])
 
     async def mine(self, time_seconds: int | None = None) -> int:
         """One block of everything sent; its number. `time_seconds` must not lie before the head.

@@ -7,7 +7,7 @@ from functools import cached_property
 import msgspec
 from eth_hash.auto import keccak
 
-from renown.chain.devnet.accounts import Account
+from renown.chain.accounts import Account
 from renown.chain.devnet.addresses import (
     REGISTRY_OWNER,
     deployed_address,

@@ -6,22 +6,29 @@ and manages which agent, how many feedbacks a client has given, which request ha
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from renown.chain.devnet import calls
-from renown.chain.devnet.addresses import DEPLOYER, IDENTITY, REPUTATION, deployed_address
+import msgspec
+from eth_hash.auto import keccak
+
+from renown.chain.devnet import calls, dollars
+from renown.chain.devnet.addresses import DEPLOYER, DOLLAR, IDENTITY, REPUTATION, deployed_address
 from renown.chain.devnet.calls import Feedback, Metadata
 from renown.chain.devnet.cast import Signer
 from renown.types import ZERO_ADDRESS, Address
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """One transaction, ready to send. `kind` says what for, in the past tense."""
+    """One transaction, ready to send. `kind` says what for, in the past tense.
+
+    `payment` numbers it, where a `PaidFeedback` is about it.
+    """
 
     kind: str
     sender: bytes
     to: bytes
     calldata: bytes
+    payment: int | None = None
 
 
 class WalletProof(msgspec.Struct, frozen=True):
@@ -40,11 +47,26 @@ class WalletProof(msgspec.Struct, frozen=True):
     kind: str = "wallet-proved"
 
 
+class PaidFeedback(msgspec.Struct, frozen=True):
+    """A `giveFeedback` whose file names an earlier payment of the same plan.
+
+    The file is written when it is sent, because a transaction's hash is known only then. `file` is
+    that file without the hash: `txHash` is added to its `proofOfPayment`.
+    """
+
+    sender: bytes
+    agent_id: int
+    said: Feedback
+    file: dict[str, Any]
+    payment: int
+    kind: str = "feedback-given"
+
+
 class Block(msgspec.Struct, frozen=True):
     """Mine everything since the last one."""
 
 
-Step = Transaction | WalletProof | Block
+Step = Transaction | WalletProof | PaidFeedback | Block
 
 FeedbackKey = tuple[int, bytes, int]
 """(agent id, client, feedback index)."""
@@ -64,20 +86,23 @@ class Ledger:
 
     Attributes:
         owners: owner by agent id; ids run on from `first_agent_id`.
+        wallets: wallet by agent id, where there is one and it was planned here.
         feedback: every feedback given, in order, revoked ones too.
         requests: every validation request, in order.
-        mute: contracts that own or rate but cannot be told to send anything.
+        mute: who owns or rates but cannot be told to send anything: contracts, and other people.
     """
 
     def __init__(self, *, first_agent_id: int = 0) -> None:
         self.next_agent_id = first_agent_id
         self.owners: dict[int, bytes] = {}
+        self.wallets: dict[int, bytes] = {}
         self.feedback: list[FeedbackKey] = []
         self.revoked: set[FeedbackKey] = set()
         self.requests: list[Request] = []
         self.mute: set[bytes] = set()
         self._steps: list[Step] = []
         self._since_block = 0
+        self._payments = 0
         self._given: dict[tuple[int, bytes], int] = {}
         self._approved: dict[int, bytes] = {}
         self._operators: dict[tuple[bytes, bytes], bool] = {}
@@ -114,7 +139,9 @@ class Ledger:
     def register(self, owner: bytes, uri: bytes | None = None, metadata: Metadata = ()) -> int:
         """The new agent's id."""
         self._send("agent-registered", owner, IDENTITY, calls.register(uri, metadata))
-        return self._mint(owner)
+        agent_id = self._mint(owner)
+        self.wallets[agent_id] = owner
+        return agent_id
 
     def register_reentrantly(
         self, registrant: bytes, by: bytes, trap: int, uri: bytes, recipient: bytes
@@ -152,10 +179,12 @@ class Ledger:
             through=actor if behind else None,
         )
         self._append(proof)
+        self.wallets[agent_id] = proof.wallet
 
     def unset_wallet(self, agent_id: int, by: bytes | None = None) -> None:
         """By the owner, or `by` another manager."""
         self._manage("wallet-unset", agent_id, by, calls.unset_agent_wallet(agent_id))
+        self.wallets.pop(agent_id, None)
 
     def transfer(self, agent_id: int, recipient: bytes, by: bytes | None = None) -> None:
         """Any transfer empties the agent's wallet and its approval."""
@@ -212,6 +241,33 @@ class Ledger:
         calldata = calls.append_response(*key, uri, content_hash)
         self._act("response-appended", responder, REPUTATION, calldata)
 
+    # Money ------------------------------------------------------------------------------------
+
+    def make_money(self, account: bytes, units: int) -> None:
+        """Dollars out of nothing, in millionths."""
+        self._send("money-made", account, DOLLAR, dollars.mint(account, units))
+
+    def pay(self, payer: bytes, payee: bytes, units: int) -> int:
+        """A plain transfer; the number of the payment."""
+        return self._pay("paid", payer, dollars.transfer(payee, units))
+
+    def pay_by_signature(self, payer: Signer, payee: bytes, units: int, *, sent_by: bytes) -> int:
+        """As x402 does: the payer signs (EIP-3009), and somebody else sends it."""
+        nonce = keccak(payer.address + self._payments.to_bytes(8))
+        calldata = dollars.transfer_with_authorization(
+            payer.private_key, payer.address, payee, units, nonce
+        )
+        return self._pay("paid-by-signature", sent_by, calldata)
+
+    def give_paid_feedback(
+        self, agent_id: int, client: bytes, said: Feedback, file: dict[str, Any], payment: int
+    ) -> FeedbackKey | None:
+        """With a file that names a payment planned before; None as of `give_feedback`."""
+        if self.is_manager(client, agent_id):
+            return None
+        self._append(PaidFeedback(client, agent_id, said, file, payment))
+        return self.note_feedback(agent_id, client)
+
     # Validation -------------------------------------------------------------------------------
 
     def request_validation(
@@ -243,6 +299,7 @@ class Ledger:
         """A `Transfer`, also a mint. It takes back the approval for the agent."""
         self.owners[agent_id] = owner
         self.next_agent_id = max(self.next_agent_id, agent_id + 1)
+        self.wallets.pop(agent_id, None)  # of a mint it follows
         self._approved.pop(agent_id, None)
 
     def note_approval(self, agent_id: int, spender: bytes) -> None:
@@ -260,6 +317,11 @@ class Ledger:
         key = (agent_id, client, index)
         self.feedback.append(key)
         return key
+
+    def _pay(self, kind: str, sender: bytes, calldata: bytes) -> int:
+        number, self._payments = self._payments, self._payments + 1
+        self._append(Transaction(kind, sender, DOLLAR, calldata, payment=number))
+        return number
 
     def _mint(self, owner: bytes) -> int:
         agent_id = self.next_agent_id
@@ -285,6 +347,6 @@ class Ledger:
     def _send(self, kind: str, sender: bytes, to: bytes, calldata: bytes) -> None:
         self._append(Transaction(kind, sender, to, calldata))
 
-    def _append(self, step: Transaction | WalletProof) -> None:
+    def _append(self, step: Transaction | WalletProof | PaidFeedback) -> None:
         self._steps.append(step)
         self._since_block += 1

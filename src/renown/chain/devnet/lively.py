@@ -16,9 +16,10 @@ from renown.chain.devnet.blocks import mining
 from renown.chain.devnet.cast import Cast
 from renown.chain.devnet.files import Files
 from renown.chain.devnet.ledger import Ledger, Request
-from renown.chain.devnet.seed import carry_out
+from renown.chain.devnet.seed import carry_out, next_agent_id
+from renown.chain.devnet.wallets import devnet_wallets
 from renown.chain.rpc import Node
-from renown.errors import NodeInconsistent
+from renown.errors import NodeInconsistent, NodeRefused
 
 MAX_ACTS = 4
 """Most acts in one block."""
@@ -42,7 +43,8 @@ async def keep_lively(
     Files that URIs name go into `files`; those on hosts of their own change there now and then.
 
     Starts from whatever the chain holds, so it may be stopped and started again, and others may use
-    the chain meanwhile: where they make an act fail, the chain is read again.
+    the chain meanwhile: where they register, or make an act fail, the chain is read again. What the
+    ten wallets of `wallets` own, rate or validate is left to whoever uses them.
 
     Raises:
         NodeError: the node is gone, or several blocks in a row failed.
@@ -57,8 +59,10 @@ async def keep_lively(
             edit_a_file(files, acts.rng, restless=edits % 2 == 0)
             edits, edit_at_seconds = edits + 1, time.monotonic() + EDIT_SECONDS
         try:
+            if await next_agent_id(rpc) != acts.ledger.next_agent_id:
+                acts = await _acts(rpc, seed, files)  # somebody else registered
             number = await _block(rpc, acts)
-        except NodeInconsistent:
+        except (NodeInconsistent, NodeRefused):
             failures += 1
             if failures == _MAX_FAILURES:
                 raise
@@ -124,7 +128,11 @@ async def _acts(rpc: Node, seed: int, files: Files) -> Acts:
     head = int(await rpc.call("eth_blockNumber", [], str), 16)
     # The head is part of the seed: a second run does not repeat the first, nor its request hashes.
     cast = Cast(seed, head)
-    return Acts(Random(f"renown devnet lively {seed} {head}"), cast, ledger, files=files)
+    acts = Acts(Random(f"renown devnet lively {seed} {head}"), cast, ledger, files=files)
+    people = {wallet.address for wallet in devnet_wallets()}
+    ledger.mute |= people
+    acts.reserved.update(i for i, owner in ledger.owners.items() if owner in people)
+    return acts
 
 
 async def _block(rpc: Node, acts: Acts) -> int:

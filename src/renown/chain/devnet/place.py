@@ -1,4 +1,4 @@
-"""Put the registries at the official testnet addresses.
+"""Put the registries at the official testnet addresses, and the devnet's dollar beside them.
 
 Their proxies cannot be deployed there: the vanity addresses follow from other bytecode. Their code
 is set instead, which leaves no log, so the placeholder's `Upgraded` is missing; what follows on a
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from renown.chain.devnet import calls
+from renown.chain.devnet import calls, dollars
 from renown.chain.devnet.addresses import (
     DEPLOYER,
+    DOLLAR,
     IDENTITY,
     IMPLEMENTATION_SLOT,
     REGISTRIES,
@@ -20,13 +21,19 @@ from renown.chain.devnet.addresses import (
     implementation,
 )
 from renown.chain.devnet.blocks import Miner, mining
+from renown.chain.devnet.wallets import devnet_wallets
 from renown.chain.rpc import Node
 from renown.errors import SetupError
 from renown.spec.contracts import contract, selector
 
+WALLET_DOLLARS = 1_000_000
+"""What each of the ten wallets starts with, beside the ether that anvil gives them."""
+
 
 async def place_registries(rpc: Node) -> None:
     """Identity, reputation and validation registry at their testnet addresses, initialised.
+
+    The dollar is deployed behind them, and the ten wallets of `wallets` get theirs.
 
     Does nothing where they already answer; finishes what an interrupted run left. Takes one block.
     Their code is there before that block's first transaction: a reader who looks at the head of a
@@ -37,7 +44,8 @@ async def place_registries(rpc: Node) -> None:
         NodeError: the node is not an anvil, or failed.
     """
     missing = [(proxy, name) for proxy, name in REGISTRIES if not await _answers(rpc, proxy)]
-    if not missing:
+    poor = await _code(rpc, DOLLAR) == b""
+    if not missing and not poor:
         return
     if await _code(rpc, DEPLOYER) == b"":
         raise SetupError("this node lacks the deterministic deployer; start anvil with it")
@@ -53,6 +61,8 @@ async def place_registries(rpc: Node) -> None:
             if await _code(rpc, code) == b"":
                 await miner.send(REGISTRY_OWNER, DEPLOYER, deployment(name), what=f"deploy {name}")
             await _initialize(miner, proxy, code)
+        if poor:
+            await _make_money(miner)
         await miner.mine()
     for proxy, name in missing:
         if not await _answers(rpc, proxy):
@@ -65,6 +75,13 @@ async def _initialize(miner: Miner, proxy: bytes, code: bytes) -> None:
     own, upgrade = calls.initialize_owner(REGISTRY_OWNER), calls.upgrade(code, version_2)
     await miner.send(REGISTRY_OWNER, proxy, own, what="name the owner")
     await miner.send(REGISTRY_OWNER, proxy, upgrade, what="upgrade to 2.0.0")
+
+
+async def _make_money(miner: Miner) -> None:
+    await miner.send(REGISTRY_OWNER, DEPLOYER, deployment("dev_dollar"), what="deploy dollar")
+    for wallet in devnet_wallets():
+        made = dollars.mint(wallet.address, WALLET_DOLLARS * dollars.DOLLAR_UNITS)
+        await miner.send(REGISTRY_OWNER, DOLLAR, made, what="make money")
 
 
 async def _put_proxy(rpc: Node, proxy: bytes) -> None:

@@ -18,7 +18,7 @@ from renown.chain.devnet.lively import keep_lively
 from renown.chain.devnet.origin import Origin
 from renown.chain.devnet.place import place_registries
 from renown.chain.devnet.seed import WorldSummary, next_agent_id, seed_world
-from renown.chain.devnet.world import DEFAULT_AGENTS, ROUNDS, plan_world
+from renown.chain.devnet.world import DEFAULT_AGENTS, STORY_BLOCKS, plan_world
 from renown.chain.rpc import Node
 from renown.errors import SetupError
 
@@ -77,7 +77,7 @@ async def run_devnet(
         ToolMissing: no anvil.
         SetupError: a port is taken, or anvil ended by itself.
     """
-    genesis = int(time.time()) - BLOCK_SECONDS * (ROUNDS + 2)
+    genesis = int(time.time()) - BLOCK_SECONDS * STORY_BLOCKS
     files = Files()
     async with (
         Origin(files, host=host, port=origin_port) as origin,

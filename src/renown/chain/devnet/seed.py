@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from eth_hash.auto import keccak
 
 from renown.chain.devnet import calls
-from renown.chain.devnet.addresses import CHAIN_ID, IDENTITY
+from renown.chain.devnet.addresses import CHAIN_ID, IDENTITY, REPUTATION
 from renown.chain.devnet.blocks import Miner, mining
 from renown.chain.devnet.files import Files
-from renown.chain.devnet.ledger import Block, Step, Transaction, WalletProof
+from renown.chain.devnet.ledger import Block, PaidFeedback, Step, Transaction, WalletProof
 from renown.chain.devnet.place import place_registries
+from renown.chain.devnet.uri_forms import data_uri
 from renown.chain.devnet.world import DEFAULT_AGENTS, plan_world
 from renown.chain.rpc import Node
 
@@ -94,13 +96,16 @@ async def carry_out(
 ) -> None:
     """Send the steps in order; each Block mines, `block_seconds` after the one before."""
     block_time_seconds = miner.head_time_seconds + block_seconds
+    payments: dict[int, bytes] = {}
     for done, step in enumerate(steps, start=1):
         if isinstance(step, Block):
             await miner.mine(block_time_seconds)
             block_time_seconds = miner.head_time_seconds + block_seconds
         else:
-            sent = _signed(step, block_time_seconds) if isinstance(step, WalletProof) else step
-            await miner.send(sent.sender, sent.to, sent.calldata, what=sent.kind)
+            sent = _ready(step, block_time_seconds, payments)
+            tx_hash = await miner.send(sent.sender, sent.to, sent.calldata, what=sent.kind)
+            if sent.payment is not None:
+                payments[sent.payment] = tx_hash
         if progress is not None:
             progress(done, len(steps))
 
@@ -129,6 +134,28 @@ async def next_agent_id(rpc: Node) -> int:
     """The id the next registration gets, which is also how many agents there are."""
     place = [f"0x{IDENTITY.hex()}", f"0x{NEXT_ID_SLOT:064x}", "latest"]
     return int(await rpc.call("eth_getStorageAt", place, str), 16)
+
+
+def _ready(
+    step: Transaction | WalletProof | PaidFeedback,
+    block_time_seconds: int,
+    payments: Mapping[int, bytes],
+) -> Transaction:
+    match step:
+        case WalletProof():
+            return _signed(step, block_time_seconds)
+        case PaidFeedback():
+            return _written(step, payments[step.payment])
+        case Transaction():
+            return step
+
+
+def _written(paid: PaidFeedback, tx_hash: bytes) -> Transaction:
+    """Its file lies in the URI itself, so that no host has to learn of it."""
+    proof = {**paid.file["proofOfPayment"], "txHash": f"0x{tx_hash.hex()}"}
+    content = json.dumps({**paid.file, "proofOfPayment": proof}, indent=2).encode()
+    said = msgspec.structs.replace(paid.said, uri=data_uri(content), content_hash=keccak(content))
+    return Transaction(paid.kind, paid.sender, REPUTATION, calls.give_feedback(paid.agent_id, said))
 
 
 def _signed(proof: WalletProof, block_time_seconds: int) -> Transaction:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from renown.chain.devnet import file_scenes, scenes
+from renown.chain.devnet import file_scenes, payments, scenes
 from renown.chain.devnet.acts import Acts
 from renown.chain.devnet.cast import Cast
 from renown.chain.devnet.files import Files
@@ -19,6 +19,8 @@ DEFAULT_AGENTS = 60
 SCENE_AGENTS = 40
 ROUNDS = 48
 """Blocks of everyday life; the scenes are spread over them."""
+STORY_BLOCKS = ROUNDS + 4
+"""With that of the registries, the opening, and the two of payments."""
 
 _SCENES = (*scenes.SCENES, *file_scenes.SCENES)
 
@@ -34,7 +36,8 @@ def plan_world(
     """The steps that make the world of `seed`, in order, ending with a Block.
 
     Every step succeeds on registries whose next agent id is `first_agent_id`. At the default size
-    they are some 850 transactions, 500 of them feedback, in 49 blocks.
+    they are some 900 transactions, 500 of them feedback, in 51 blocks; the last two are the
+    payments.
 
     Args:
         agents: how many are registered in everyday life, the first of them once in every form of
@@ -63,6 +66,7 @@ def plan_world(
             waiting.pop()(acts)
             acts.reserved.update(range(first, ledger.next_agent_id))
         ledger.end_block()
+    payments.pay_and_rate(acts)
     return ledger.take_steps()
 
 

@@ -115,6 +115,14 @@ def read_feedback_file(document: Document) -> FeedbackFile | None:
     )
 
 
+def payment_in(content: str | bytes) -> Payment | None:
+    """The payment that a feedback file names, of its JSON as kept; None where it names none."""
+    value = msgspec.json.decode(content)
+    if not isinstance(value, dict):
+        return None
+    return _payment(_first(value, "proofOfPayment", "proof_of_payment"))
+
+
 def compare_feedback(
     file: FeedbackFile,
     *,

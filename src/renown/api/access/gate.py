@@ -1,0 +1,178 @@
+"""What every request passes before its route reads anything: who asks, may they, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.requests import Request
+
+from renown.api.access.authenticate import REFUSED, Authenticator
+from renown.api.access.client_address import NOBODY, TrustedProxies, client_address
+from renown.api.access.principal import OPEN, PUBLIC_READ, Access, CostClass, Principal, access_of
+from renown.api.bodies import raw_body
+from renown.errors import BadAddress, BodyTooLarge, ScopeMissing, TooManyRequests, Unauthorized
+from renown.spec.api_keys import Peppers
+from renown.spec.limits import DEFAULTS, PerMinute
+from renown.types import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from renown.api.access.limiting import Limiter
+
+_PRINCIPAL = "renown.principal"
+_LIMIT_HEADERS = "renown.limit_headers"
+COUNTED_BY_WALLET: frozenset[CostClass] = frozenset({"write", "auth"})
+"""Classes of which the body is read at the gate, for the wallet that it names."""
+
+
+class Gate:
+    """Lets requests in. One per app.
+
+    Args:
+        limiter: None: nothing is limited.
+        public_reads: whether routes that are public work without a key.
+        trusted_proxies: whose word about a client's address is believed.
+        limits: what `limiter` holds requests to.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        limiter: Limiter | None,
+        *,
+        public_reads: bool = True,
+        trusted_proxies: TrustedProxies = NOBODY,
+        limits: PerMinute = DEFAULTS,
+    ) -> None:
+        self.limits = limits
+        self.authenticator = authenticator
+        self.limiter = limiter
+        self.public_reads = public_reads
+        self._trusted = trusted_proxies
+
+    async def admit(self, request: Request, access: Access) -> None:
+        """Let the request in, and note for `principal_of` who asks.
+
+        A key that is presented must be good, even where none is needed; only where none has a
+        meaning it is not looked at, such as when somebody signs in.
+
+        Raises:
+            Unauthorized: a key is needed, or the one presented is not good.
+            ScopeMissing: it lacks what the route wants.
+            TooManyRequests: a limit is reached. Failed keys count for their address.
+            BodyTooLarge: of a request whose body says which wallet it speaks for.
+        """
+        if access.cost is None and access.scope is None:
+            return
+        scope = request.scope
+        address = client_address(scope, self._trusted)
+        presented = request.headers.get("authorization") if access.scope is not None else None
+        if presented is None:
+            principal = Principal(address=address)
+            if access.scope is not None and not (access.public and self.public_reads):
+                raise Unauthorized(REFUSED)
+        else:
+            principal = await self._holder(request, presented, address)
+        scope[_PRINCIPAL] = principal
+        lacking = self._lacking(principal, access)
+        if access.cost is not None and self.limiter is not None:
+            await self._limit(request, principal, access.cost, is_refused=lacking is not None)
+        if lacking is not None:
+            raise lacking
+
+    @property
+    def peppers(self) -> Peppers:
+        """What new keys are hashed under."""
+        return self.authenticator.peppers
+
+    async def close(self) -> None:
+        """Write down what is not written yet. The desk's database must still be there."""
+        await self.authenticator.close()
+
+    async def _holder(self, request: Request, presented: str, address: str) -> Principal:
+        try:
+            return await self.authenticator.principal(presented, address)
+        except Unauthorized:
+            if self.limiter is not None:
+                await self._count(request, Principal(address=address), "auth", ())
+            raise
+
+    def _lacking(self, principal: Principal, access: Access) -> ScopeMissing | None:
+        if access.scope is None or access.scope in principal.scopes:
+            return None
+        if access.public and self.public_reads:
+            return None
+        return ScopeMissing(f"this needs a key with the scope `{access.scope}`", scope=access.scope)
+
+    async def _limit(
+        self, request: Request, principal: Principal, cost: CostClass, *, is_refused: bool
+    ) -> None:
+        wallets: Sequence[bytes] = ()
+        too_large: BodyTooLarge | None = None
+        if cost in COUNTED_BY_WALLET and not is_refused:
+            try:
+                wallets = _wallet_in(await raw_body(request))
+            except BodyTooLarge as exc:  # which counts, too
+                too_large = exc
+        await self._count(request, principal, cost, wallets)
+        if too_large is not None:
+            raise too_large
+
+    async def _count(
+        self, request: Request, principal: Principal, cost: CostClass, wallets: Sequence[bytes]
+    ) -> None:
+        assert self.limiter is not None
+        standing = await self.limiter.admit(principal, cost, wallets)
+        request.scope[_LIMIT_HEADERS] = standing.headers
+        if not standing.allowed:
+            seconds = standing.retry_after_seconds
+            raise TooManyRequests(
+                f"the limit `{standing.policy}` is reached; try again in {seconds} s",
+                policy=standing.policy,
+                retry_after_seconds=seconds,
+            )
+
+
+def access_wanted(endpoint: Callable[..., Any], methods: set[str]) -> Access:
+    """What a route wants. Only reads may leave it unsaid.
+
+    Raises:
+        TypeError: a route that changes things does not say who may.
+    """
+    access = access_of(endpoint)
+    if access is None:
+        if not methods <= {"GET", "HEAD"}:
+            name = getattr(endpoint, "__qualname__", endpoint)
+            raise TypeError(f"{name} takes {sorted(methods)}: mark it with @wants(...)")
+        return PUBLIC_READ
+    return access
+
+
+def must_be_open(endpoint: Callable[..., Any]) -> None:
+    """Raises TypeError: a route that no gate stands before is not meant for everybody."""
+    if access_of(endpoint) != OPEN:
+        name = getattr(endpoint, "__qualname__", endpoint)
+        raise TypeError(f"{name} passes no gate: make it a StrictRoute, or mark it @wants(OPEN)")
+
+
+class _Named(msgspec.Struct):
+    """The members of a body that name a wallet, whatever they hold."""
+
+    sender: Any = msgspec.field(default=None, name="from")
+    address: Any = None
+
+
+_read_named = msgspec.json.Decoder(_Named).decode
+
+
+def _wallet_in(body: bytes) -> Sequence[bytes]:
+    """The wallet that a JSON body speaks for, if it names one; what is wrong is said later."""
+    try:
+        named = _read_named(body)
+        text = named.sender if isinstance(named.sender, str) else named.address
+        return (parse_address(text),) if isinstance(text, str) else ()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadAddress):
+        return ()

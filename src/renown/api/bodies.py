@@ -1,0 +1,98 @@
+"""Bodies of requests: read within a bound, as the very types that the contract describes."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from renown.errors import BadBody, BodyTooLarge, UnsupportedMediaType
+
+LARGEST_BODY_BYTES = 512 * 1024
+_DEEPEST = 32
+_RAW = "renown.body"
+_REF = "#/components/schemas/{name}"
+
+T = TypeVar("T")
+
+
+def takes(kind: type[Any], *, description: str = "", required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its body as `kind` (a msgspec Struct).
+
+    The type must also stand in `openapi.BODIES`.
+    """
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    body: dict[str, Any] = {"required": required, "content": content}
+    if description:
+        body["description"] = description
+    return {"requestBody": body}
+
+
+async def raw_body(request: Request, *, most_bytes: int = LARGEST_BODY_BYTES) -> bytes:
+    """The body, read once per request however often it is asked for.
+
+    Raises:
+        BodyTooLarge: more than `most_bytes`, as announced or as it comes in.
+    """
+    kept: bytes | None = request.scope.get(_RAW)
+    if kept is not None:
+        return kept
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > most_bytes:
+        raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most_bytes:
+            raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
+        parts.append(part)
+    body = request.scope[_RAW] = b"".join(parts)
+    return body
+
+
+async def read_body(request: Request, kind: type[T], *, most_bytes: int = LARGEST_BODY_BYTES) -> T:
+    """The body as `kind`.
+
+    Raises:
+        BodyTooLarge, UnsupportedMediaType.
+        BadBody: not JSON, nested too deeply, or not of that shape; the detail names the field.
+    """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if media_type.lower() != "application/json":
+        raise UnsupportedMediaType("send application/json", media_type=media_type[:100])
+    raw = await raw_body(request, most_bytes=most_bytes)
+    if _depth(raw) > _DEEPEST:
+        raise BadBody(f"nested deeper than {_DEEPEST} levels")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as exc:
+        raise BadBody(str(exc)[:300]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadBody(f"not JSON: {exc}"[:300]) from None
+
+
+def _depth(raw: bytes) -> int:
+    """How deeply brackets nest; an upper bound where there are few of them."""
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= _DEEPEST:
+        return opened
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in raw:
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped = byte == 0x5C
+            in_string = byte != 0x22
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > _DEEPEST:
+                return depth
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest

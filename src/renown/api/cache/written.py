@@ -1,0 +1,86 @@
+"""An answer as bytes around its `as_of`, which can be said anew without reading it again."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from renown.api import etag
+from renown.api.answers.answer import Answer
+from renown.api.answers.as_of import AsOf
+from renown.api.replies import JSON, REVALIDATE, as_of_header
+
+_encode = msgspec.json.Encoder().encode
+
+# Stands for `as_of` while a body is written. Nobody who writes into a body knows it.
+_MARK = f'"{secrets.token_hex(16)}"'.encode()
+_RAW_MARK = msgspec.Raw(_MARK)
+
+
+class Said(Struct, frozen=True):
+    """An `as_of` as it stands in a body and in the header."""
+
+    body: bytes
+    header: str
+
+
+class Written(Struct, frozen=True):
+    """A body before and behind its `as_of`, and its entity tag, which `as_of` does not change."""
+
+    before: bytes
+    behind: bytes
+    tag: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Without its `as_of`."""
+        return len(self.before) + len(self.behind)
+
+
+def say(blocks: list[AsOf] | AsOf) -> Said:
+    """`as_of` of an answer about one chain (an `AsOf`) or several (a list)."""
+    listed = [blocks] if isinstance(blocks, AsOf) else blocks
+    return Said(_encode(blocks), as_of_header(listed))
+
+
+def write(answer: Answer[Any]) -> tuple[Written, Said]:
+    """An answer's body without its `as_of`, and that."""
+    marked = msgspec.structs.replace(answer.body, as_of=_RAW_MARK)
+    before, _, behind = _encode(marked).partition(_MARK)
+    if answer.version is not None:
+        tag = etag.of_version(answer.version)
+    else:
+        tag = etag.of_content(before + behind, b"")
+    return Written(before, behind, tag), say(answer.body.as_of)
+
+
+def respond(
+    request: Request,
+    written: Written,
+    said: Said,
+    *,
+    cache: str = REVALIDATE,
+    tagged: bool = True,
+    age_seconds: int | None = None,
+) -> Response:
+    """The response to a GET, or 304 when the client has this answer already; as `replies.reply`.
+
+    Args:
+        age_seconds: since it was read; None where its `as_of` is of now.
+    """
+    headers = {"Renown-As-Of": said.header, "Cache-Control": cache}
+    if age_seconds is not None:
+        headers["Age"] = str(age_seconds)
+    if tagged:
+        headers["ETag"] = written.tag
+        known = request.headers.get("if-none-match")
+        if known is not None and etag.matches(written.tag, known):
+            return Response(status_code=304, headers=headers)
+    return Response(
+        b"".join((written.before, said.body, written.behind)), media_type=JSON, headers=headers
+    )

@@ -1,0 +1,70 @@
+"""The devnet's dollar: calldata of what is done with it, and payments signed by EIP-3009. Pure.
+
+Amounts are in millionths of a dollar.
+"""
+
+from __future__ import annotations
+
+from eth_abi.abi import encode
+
+from renown.chain.accounts import Account
+from renown.chain.devnet.addresses import CHAIN_ID, DOLLAR
+from renown.spec.contracts import selector
+from renown.types import checksum_address
+
+DOLLAR_UNITS = 10**6
+
+_FOREVER = 2**256 - 1
+_AUTHORIZED = "(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
+
+
+def mint(account: bytes, units: int) -> bytes:
+    """By anybody: it is play money."""
+    return selector("mint(address,uint256)") + encode(["address", "uint256"], [account, units])
+
+
+def transfer(payee: bytes, units: int) -> bytes:
+    """By the payer (ERC-20)."""
+    return selector("transfer(address,uint256)") + encode(["address", "uint256"], [payee, units])
+
+
+def transfer_with_authorization(
+    private_key: bytes, payer: bytes, payee: bytes, units: int, nonce: bytes
+) -> bytes:
+    """By anybody, as often as somebody tries, but it happens once (EIP-3009).
+
+    Args:
+        private_key: the payer's. What it signs never expires.
+        nonce: 32 bytes, used by no other payment of this payer.
+    """
+    said = (payer, payee, units, 0, _FOREVER, nonce)
+    signed = Account.sign_typed_data(
+        private_key,
+        domain_data={
+            "name": "Dev Dollar",
+            "version": "1",
+            "chainId": CHAIN_ID,
+            "verifyingContract": checksum_address(DOLLAR),
+        },
+        message_types={
+            "TransferWithAuthorization": [
+                {"name": "from", "type": "address"},
+                {"name": "to", "type": "address"},
+                {"name": "value", "type": "uint256"},
+                {"name": "validAfter", "type": "uint256"},
+                {"name": "validBefore", "type": "uint256"},
+                {"name": "nonce", "type": "bytes32"},
+            ]
+        },
+        message_data={
+            "from": checksum_address(payer),
+            "to": checksum_address(payee),
+            "value": units,
+            "validAfter": 0,
+            "validBefore": _FOREVER,
+            "nonce": nonce,
+        },
+    )
+    types = _AUTHORIZED[1:-1].split(",")
+    signature = (signed.v, signed.r.to_bytes(32), signed.s.to_bytes(32))
+    return selector("transferWithAuthorization" + _AUTHORIZED) + encode(types, [*said, *signature])

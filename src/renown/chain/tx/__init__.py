@@ -1,0 +1,1 @@
+"""Transactions: built, signed, read, sent and looked up. Nothing here decides what to send."""

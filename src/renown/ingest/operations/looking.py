@@ -1,0 +1,106 @@
+"""Looking at a chain for many operations at once, with few questions however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from renown.ingest.operations.judging import Sight, open_ones
+from renown.ingest.operations.seen_chain import Chain
+from renown.spec.transactions import Receipt
+from renown.store import operation_watching as watching
+from renown.store.operations import OperationRow, StepRow
+from renown.store.pool import Conn
+
+AT_ONCE = 8
+
+
+class Sights:
+    """What a chain showed for a batch of operations. Made by `look`."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        counts: dict[bytes, int],
+        head: int,
+        final_block: int,
+        receipts: dict[bytes, Receipt],
+        indexed: dict[int, bytes],
+    ) -> None:
+        self._chain = chain
+        self._counts = counts
+        self._head = head
+        self._final_block = final_block
+        self._receipts = receipts
+        self._indexed = indexed
+        self._hashes: dict[int, bytes | None] = {}
+
+    def count(self, sender: bytes) -> int:
+        """Transactions of a sender in blocks."""
+        return self._counts[sender]
+
+    async def of(self, operation: OperationRow, step: StepRow) -> Sight:
+        """What it shows of one step.
+
+        Raises:
+            NodeError: more had to be asked, and nobody answered.
+        """
+        mine = {one.tx_hash for one in step.signed} & self._receipts.keys()
+        block_hash = None
+        if not mine and step.block_number is not None and step.tx_hash is not None:
+            # Something that was there is missing: a second node is asked before that counts.
+            found = await self._chain.receipt(step.tx_hash)
+            if found is not None:
+                self._receipts[step.tx_hash] = found
+                mine = {step.tx_hash}
+            else:
+                block_hash = await self._hash_of(step.block_number)
+        return Sight(
+            receipts={tx_hash: self._receipts[tx_hash] for tx_hash in mine},
+            count=self._counts[operation.sender],
+            head=self._head,
+            block_hash=block_hash,
+            final_block=self._final_block,
+            indexed_hash=self._indexed.get(step.block_number or -1),
+        )
+
+    async def _hash_of(self, number: int) -> bytes | None:
+        if number not in self._hashes:
+            self._hashes[number] = await self._chain.block_hash(number)
+        return self._hashes[number]
+
+
+async def look(conn: Conn, chain: Chain, operations: Sequence[OperationRow]) -> Sights:
+    """Ask for what concerns these operations, all of this chain.
+
+    Raises:
+        NodeError: no node answered.
+    """
+    steps = [step for operation in operations for step in operation.steps]
+    senders = list({operation.sender for operation in operations})
+    # Counts before receipts: the other way round, one mined in between would look like a nonce that
+    # another transaction used.
+    counts = await _each(chain, senders)
+    head = await chain.head()
+    wanted = [one.tx_hash for step in steps for one in open_ones(step)]
+    receipts = dict(zip(wanted, await chain.receipts(wanted), strict=True)) if wanted else {}
+    final_block, indexed_head = await watching.finality(conn, chain.chain_id)
+    numbers = [step.block_number for step in steps if step.block_number is not None]
+    indexed = await watching.indexed_hashes(conn, chain.chain_id, numbers) if numbers else {}
+    return Sights(
+        chain,
+        counts,
+        max(head, indexed_head),
+        final_block,
+        {tx_hash: found for tx_hash, found in receipts.items() if found is not None},
+        indexed,
+    )
+
+
+async def _each(chain: Chain, senders: Sequence[bytes]) -> dict[bytes, int]:
+    counts: dict[bytes, int] = {}
+    for begin in range(0, len(senders), AT_ONCE):
+        some = senders[begin : begin + AT_ONCE]
+        found = await asyncio.gather(*(chain.nonce(sender) for sender in some))
+        counts.update(zip(some, found, strict=True))
+    return counts

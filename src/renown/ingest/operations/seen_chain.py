@@ -1,0 +1,39 @@
+"""What the watcher asks a chain; `chain.tx.writer.ChainWriter` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from renown.chain.tx.fees import Fees
+from renown.spec.deployments import Deployment
+from renown.spec.transactions import Receipt, Sent
+
+
+class Chain(Protocol):
+    """See `ChainWriter`, whose words count. Questions raise NodeError; `send` raises nothing."""
+
+    @property
+    def chain_id(self) -> int: ...
+    @property
+    def deployment(self) -> Deployment: ...
+    async def fees(self, cap_wei: int | None = None) -> Fees: ...
+    async def nonce(
+        self, address: bytes, block: Literal["latest", "pending"] = "latest"
+    ) -> int: ...
+    async def estimate(self, sender: bytes, to: bytes, calldata: bytes) -> int: ...
+    async def send(self, raw: bytes) -> Sent: ...
+    async def receipt(self, tx_hash: bytes) -> Receipt | None: ...
+    async def receipts(self, hashes: Sequence[bytes]) -> list[Receipt | None]: ...
+    async def known(self, tx_hash: bytes) -> bool: ...
+    async def head(self) -> int: ...
+    async def block_hash(self, number: int) -> bytes | None: ...
+    async def call(
+        self,
+        to: bytes | None,
+        calldata: bytes,
+        *,
+        block: int | Literal["latest", "pending"] = "latest",
+        sender: bytes | None = None,
+        gas: int | None = None,
+    ) -> bytes: ...

@@ -1,0 +1,1 @@
+"""What processes share through Redis, and what stands in for it in one process."""

@@ -1,0 +1,269 @@
+"""What was paid to agents, and what was claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from renown.store.pool import Conn
+from renown.store.reads import HEAD, HEAD_COLUMNS, NEVER, Head, KeyArgs
+from renown.types import MAX_BIGINT
+
+Place = tuple[int, int, int]
+"""Chain, block and log index of a feedback."""
+
+
+class PaymentRow(msgspec.Struct, frozen=True, gc=False):
+    """One payment. `client` and `feedback_index` are of the feedback it pays for."""
+
+    pay_chain_id: int
+    tx_hash: bytes
+    log_index: int
+    claim_id: UUID
+    by_account: bool
+    client: bytes | None
+    feedback_index: int | None
+    token: bytes
+    payer: bytes
+    payee: bytes
+    payee_basis: str
+    amount: int
+    is_final: bool
+    block_number: int
+    block_hash: bytes
+    paid_at: datetime
+
+
+class ClaimRow(msgspec.Struct, frozen=True, gc=False):
+    """One claim. `client` and `feedback_index` are of the feedback whose file makes it; None where
+    an account does."""
+
+    claim_id: UUID
+    chain_id: int
+    agent_id: int
+    pay_chain_id: int
+    tx_hash: bytes
+    log_index: int | None
+    client: bytes | None
+    feedback_index: int | None
+    claimed_payer: bytes | None
+    claimed_payee: bytes | None
+    state: str
+    reason: str | None
+    detail: str | None
+    created_at: datetime
+    checked_at: datetime | None
+
+
+class FeedbackClaim(msgspec.Struct, frozen=True, gc=False):
+    """The claim that a feedback's file makes."""
+
+    claim_id: UUID
+    pay_chain_id: int
+    tx_hash: bytes
+    state: str
+    reason: str | None
+    detail: str | None
+
+
+class Payments(msgspec.Struct, frozen=True, gc=False):
+    """A page of one agent's payments. `agent_id` is None where there is no such agent."""
+
+    head: Head
+    agent_id: int | None
+    version: int
+    rows: list[PaymentRow]
+
+
+class Claims(msgspec.Struct, frozen=True, gc=False):
+    """A page of the claims about one agent, likewise."""
+
+    head: Head
+    agent_id: int | None
+    version: int
+    rows: list[ClaimRow]
+
+
+class One(msgspec.Struct, frozen=True, gc=False):
+    """One claim, and the payments that it brought or that pay for its feedback."""
+
+    head: Head
+    claim: ClaimRow
+    payments: list[PaymentRow]
+
+
+class AfterPayment(msgspec.Struct, frozen=True, gc=False):
+    """Keyset position: the last payment of the page before."""
+
+    paid_at: datetime = NEVER
+    pay_chain_id: int = MAX_BIGINT
+    tx_hash: bytes = b"\xff" * 33
+    log_index: int = 0
+
+
+class AfterClaim(msgspec.Struct, frozen=True, gc=False):
+    """Keyset position: the last claim of the page before."""
+
+    created_at: datetime = NEVER
+    claim_id: UUID = UUID(int=2**128 - 1)
+
+
+_AGENT: LiteralString = """
+  FROM chain c
+  JOIN checkpoint k USING (chain_id)
+  LEFT JOIN agent a
+    ON a.chain_id = c.chain_id
+   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
+  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+"""
+_OF_KEY: LiteralString = """
+ WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+"""
+_PAYMENT: LiteralString = """p.pay_chain_id, p.tx_hash, p.log_index, p.claim_id,
+       o.account_id IS NOT NULL AS by_account, g.client, g.feedback_index, p.token, p.payer,
+       p.payee, p.payee_basis, p.amount, p.is_final, p.block_number, p.block_hash, p.paid_at"""
+_BESIDE: LiteralString = """JOIN payment_claim o ON o.claim_id = p.claim_id
+         LEFT JOIN payment_claim g ON g.claim_id = p.feedback_claim_id"""
+_CLAIM: LiteralString = """m.claim_id, m.chain_id, m.agent_id, m.pay_chain_id, m.tx_hash,
+       m.log_index, m.client, m.feedback_index, m.claimed_payer, m.claimed_payee, m.state, m.reason,
+       m.detail, m.created_at, m.checked_at"""
+
+OF_AGENT: LiteralString = f"""
+SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), x.*
+{_AGENT}
+  LEFT JOIN LATERAL (
+       SELECT {_PAYMENT}
+         FROM payment p
+         {_BESIDE}
+        WHERE p.chain_id = a.chain_id AND p.agent_id = a.agent_id
+          AND (p.paid_at, p.pay_chain_id, p.tx_hash, p.log_index)
+              < ($4::timestamptz, $5::bigint, $6::bytea, $7::integer)
+          AND ($8::boolean IS NULL OR p.is_final = $8)
+        ORDER BY p.paid_at DESC, p.pay_chain_id DESC, p.tx_hash DESC, p.log_index DESC
+        LIMIT $9) x ON true
+{_OF_KEY}
+ ORDER BY x.paid_at DESC, x.pay_chain_id DESC, x.tx_hash DESC, x.log_index DESC
+"""
+
+
+async def of_agent(
+    conn: Conn,
+    key: KeyArgs,
+    *,
+    is_final: bool | None = None,
+    after: AfterPayment | None = None,
+    limit: int,
+) -> Payments | None:
+    """An agent's payments, newest first, of its own chain and others.
+
+    None where the chain (or UUID) is unknown.
+
+    Args:
+        is_final: only those that are, or are not.
+    """
+    start = after or AfterPayment()
+    rows = await conn.fetch(
+        OF_AGENT,
+        *(key.chain_id, key.agent_id, key.uuid),
+        *(start.paid_at, start.pay_chain_id, start.tx_hash, start.log_index, is_final, limit),
+    )
+    if not rows:
+        return None
+    return Payments(*_heading(rows[0]), [PaymentRow(*r) for r in _beyond(rows)])
+
+
+CLAIMS_OF_AGENT: LiteralString = f"""
+SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), x.*
+{_AGENT}
+  LEFT JOIN LATERAL (
+       SELECT {_CLAIM}
+         FROM payment_claim m
+        WHERE m.chain_id = a.chain_id AND m.agent_id = a.agent_id
+          AND (m.created_at, m.claim_id) < ($4::timestamptz, $5::uuid)
+          AND ($6::text IS NULL OR m.state = $6)
+        ORDER BY m.created_at DESC, m.claim_id DESC LIMIT $7) x ON true
+{_OF_KEY}
+ ORDER BY x.created_at DESC, x.claim_id DESC
+"""
+
+
+async def claims_of_agent(
+    conn: Conn,
+    key: KeyArgs,
+    *,
+    state: str | None = None,
+    after: AfterClaim | None = None,
+    limit: int,
+) -> Claims | None:
+    """What was claimed to have paid an agent, newest first. None as for `of_agent`."""
+    start = after or AfterClaim()
+    rows = await conn.fetch(
+        CLAIMS_OF_AGENT,
+        *(key.chain_id, key.agent_id, key.uuid, start.created_at, start.claim_id, state, limit),
+    )
+    if not rows:
+        return None
+    return Claims(*_heading(rows[0]), [ClaimRow(*r) for r in _beyond(rows)])
+
+
+CLAIM: LiteralString = f"""
+SELECT {HEAD}, {_CLAIM}
+  FROM payment_claim m
+  JOIN chain c USING (chain_id)
+  JOIN checkpoint k USING (chain_id)
+ WHERE m.claim_id = $1
+"""
+OF_CLAIM: LiteralString = f"""
+SELECT {_PAYMENT}
+  FROM payment p
+  {_BESIDE}
+ WHERE p.claim_id = $1 OR p.feedback_claim_id = $1
+ ORDER BY p.log_index
+"""
+
+
+async def claim(conn: Conn, claim_id: UUID) -> One | None:
+    """One claim; None where there is none."""
+    row = await conn.fetchrow(CLAIM, claim_id)
+    if row is None:
+        return None
+    payments = [PaymentRow(*r) for r in await conn.fetch(OF_CLAIM, claim_id)]
+    return One(Head(*row[:HEAD_COLUMNS]), ClaimRow(*row[HEAD_COLUMNS:]), payments)
+
+
+OF_FEEDBACK: LiteralString = """
+SELECT m.chain_id, m.feedback_block, m.feedback_log_index, m.claim_id, m.pay_chain_id, m.tx_hash,
+       m.state, m.reason, m.detail
+  FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bytea[], $6::bigint[])
+    AS w (chain_id, block_number, log_index, agent_id, client, feedback_index)
+  JOIN payment_claim m
+    ON m.chain_id = w.chain_id AND m.feedback_block = w.block_number
+   AND m.feedback_log_index = w.log_index AND m.agent_id = w.agent_id AND m.client = w.client
+   AND m.feedback_index = w.feedback_index
+"""
+
+
+async def of_feedback(
+    conn: Conn, wanted: Iterable[tuple[int, int, int, int, bytes, int]]
+) -> dict[Place, FeedbackClaim]:
+    """The claims of feedback given as (chain, block, log, agent, client, index), by place."""
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    if not columns:
+        return {}
+    rows = await conn.fetch(OF_FEEDBACK, *columns)
+    return {(r[0], r[1], r[2]): FeedbackClaim(*tuple(r)[3:]) for r in rows}
+
+
+def _heading(row: Record) -> tuple[Head, int | None, int]:
+    return Head(*row[:HEAD_COLUMNS]), row[HEAD_COLUMNS], row[HEAD_COLUMNS + 1]
+
+
+def _beyond(rows: Sequence[Record]) -> Iterable[Sequence[Any]]:
+    """What stands behind the heading of each row that has anything there."""
+    start = HEAD_COLUMNS + 2
+    return (row[start:] for row in rows if row[start] is not None)
