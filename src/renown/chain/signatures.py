@@ -62,3 +62,9 @@ def sign_digest(key: coincurve.PrivateKey, digest: bytes) -> tuple[int, int, int
     """`(r, s, y_parity)`, deterministic (RFC 6979) and of low `s`."""
     signature = key.sign_recoverable(digest, hasher=None)
     return int.from_bytes(signature[:32]), int.from_bytes(signature[32:64]), signature[64]
+
+
+def signature_of(key: coincurve.PrivateKey, digest: bytes) -> bytes:
+    """The 65 bytes `r`, `s`, `v` (27 or 28) that contracts take."""
+    r, s, parity = sign_digest(key, digest)
+    return r.to_bytes(32) + s.to_bytes(32) + bytes([27 + parity])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import coincurve
 import msgspec
 
-from renown.chain.accounts import Account
 from renown.chain.devnet.addresses import IDENTITY
+from renown.chain.signatures import signature_of
 from renown.spec import calls
 from renown.spec.calls import (
     MAX_WALLET_DEADLINE_SECONDS,
@@ -167,4 +168,4 @@ def sign_agent_wallet(
         deadline: Unix seconds, at most `MAX_WALLET_DEADLINE_SECONDS` after the block's time.
     """
     digest = agent_wallet_digest(chain_id, registry, agent_id, wallet, owner, deadline)
-    return bytes(Account.unsafe_sign_hash(digest, private_key).signature)
+    return signature_of(coincurve.PrivateKey(private_key), digest)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import coincurve
 import msgspec
 from eth_hash.auto import keccak
 
-from renown.chain.accounts import Account
 from renown.chain.devnet.addresses import (
     REGISTRY_OWNER,
     deployed_address,
@@ -17,6 +17,7 @@ from renown.chain.devnet.addresses import (
     smart_wallet,
 )
 from renown.chain.devnet.calls import initialize_owner
+from renown.chain.signatures import address_of
 from renown.types import Address
 
 
@@ -44,8 +45,8 @@ class Cast:
     def signer(self, number: int) -> Signer:
         """An account with a key. A toy key: the seed is its only secret."""
         private_key = self._digest("signer", number)
-        address = bytes.fromhex(Account.from_key(private_key).address[2:])
-        return Signer(private_key, Address(address))
+        public = coincurve.PrivateKey(private_key).public_key
+        return Signer(private_key, Address(address_of(public)))
 
     @cached_property
     def smart_wallet_signer(self) -> Signer:

@@ -5,10 +5,12 @@ Amounts are in millionths of a dollar.
 
 from __future__ import annotations
 
+import coincurve
 from eth_abi.abi import encode
 
-from renown.chain.accounts import Account
 from renown.chain.devnet.addresses import CHAIN_ID, DOLLAR
+from renown.chain.signatures import sign_digest
+from renown.chain.tx.signer import typed_data_digest
 from renown.spec.contracts import selector
 from renown.types import checksum_address
 
@@ -38,33 +40,42 @@ def transfer_with_authorization(
         nonce: 32 bytes, used by no other payment of this payer.
     """
     said = (payer, payee, units, 0, _FOREVER, nonce)
-    signed = Account.sign_typed_data(
-        private_key,
-        domain_data={
-            "name": "Dev Dollar",
-            "version": "1",
-            "chainId": CHAIN_ID,
-            "verifyingContract": checksum_address(DOLLAR),
-        },
-        message_types={
-            "TransferWithAuthorization": [
-                {"name": "from", "type": "address"},
-                {"name": "to", "type": "address"},
-                {"name": "value", "type": "uint256"},
-                {"name": "validAfter", "type": "uint256"},
-                {"name": "validBefore", "type": "uint256"},
-                {"name": "nonce", "type": "bytes32"},
-            ]
-        },
-        message_data={
-            "from": checksum_address(payer),
-            "to": checksum_address(payee),
-            "value": units,
-            "validAfter": 0,
-            "validBefore": _FOREVER,
-            "nonce": nonce,
-        },
+    digest = typed_data_digest(
+        {
+            "types": {
+                "EIP712Domain": [
+                    {"name": "name", "type": "string"},
+                    {"name": "version", "type": "string"},
+                    {"name": "chainId", "type": "uint256"},
+                    {"name": "verifyingContract", "type": "address"},
+                ],
+                "TransferWithAuthorization": [
+                    {"name": "from", "type": "address"},
+                    {"name": "to", "type": "address"},
+                    {"name": "value", "type": "uint256"},
+                    {"name": "validAfter", "type": "uint256"},
+                    {"name": "validBefore", "type": "uint256"},
+                    {"name": "nonce", "type": "bytes32"},
+                ],
+            },
+            "primaryType": "TransferWithAuthorization",
+            "domain": {
+                "name": "Dev Dollar",
+                "version": "1",
+                "chainId": CHAIN_ID,
+                "verifyingContract": checksum_address(DOLLAR),
+            },
+            "message": {
+                "from": checksum_address(payer),
+                "to": checksum_address(payee),
+                "value": units,
+                "validAfter": 0,
+                "validBefore": _FOREVER,
+                "nonce": nonce,
+            },
+        }
     )
+    r, s, parity = sign_digest(coincurve.PrivateKey(private_key), digest)
     types = _AUTHORIZED[1:-1].split(",")
-    signature = (signed.v, signed.r.to_bytes(32), signed.s.to_bytes(32))
+    signature = (27 + parity, r.to_bytes(32), s.to_bytes(32))
     return selector("transferWithAuthorization" + _AUTHORIZED) + encode(types, [*said, *signature])

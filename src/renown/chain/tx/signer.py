@@ -15,9 +15,8 @@ from typing import Any, Protocol
 import coincurve
 from eth_hash.auto import keccak
 
-from renown.chain.accounts import Account, encode_typed_data
 from renown.chain.rpc import Node, Transport
-from renown.chain.signatures import address_of, personal_digest, recover_signature, sign_digest
+from renown.chain.signatures import address_of, personal_digest, recover_signature, signature_of
 from renown.chain.tx.signed import is_exactly, read_signed, sign_with
 from renown.errors import BadAddress, NodeError, SignerError, TransactionRefused
 from renown.spec.transactions import UnsignedTransaction, as_json
@@ -103,14 +102,11 @@ class LocalSigner:
 
     async def sign_typed_data(self, address: bytes, typed_data: dict[str, Any]) -> bytes:
         """The signature of EIP-712 typed data."""
-        key = self._key(address)
-        r, s, parity = sign_digest(key, typed_data_digest(typed_data))
-        return r.to_bytes(32) + s.to_bytes(32) + bytes([27 + parity])
+        return signature_of(self._key(address), typed_data_digest(typed_data))
 
     async def sign_message(self, address: bytes, message: bytes) -> bytes:
         """The signature of a message for people (EIP-191, `personal_sign`)."""
-        r, s, parity = sign_digest(self._key(address), personal_digest(message))
-        return r.to_bytes(32) + s.to_bytes(32) + bytes([27 + parity])
+        return signature_of(self._key(address), personal_digest(message))
 
     def _key(self, address: bytes) -> coincurve.PrivateKey:
         key = self._keys.get(address)
@@ -215,6 +211,8 @@ def typed_data_digest(typed_data: dict[str, Any]) -> bytes:
     Raises:
         SignerError: not typed data.
     """
+    from renown.chain.accounts import encode_typed_data  # a second to import, seldom needed
+
     try:
         signable = encode_typed_data(full_message=typed_data)
     except Exception as exc:  # noqa: BLE001 - the library stumbles over odd shapes in any way
@@ -224,6 +222,8 @@ def typed_data_digest(typed_data: dict[str, Any]) -> bytes:
 
 def _unlock(path: Path, password: str) -> bytes:
     """The private key of one keystore file."""
+    from renown.chain.accounts import Account  # a second to import, needed once
+
     try:
         with path.open("rb") as file:
             text = file.read(MAX_KEYSTORE_BYTES + 1)
