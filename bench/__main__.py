@@ -17,6 +17,7 @@ from typing import TypeVar
 import structlog
 
 from bench import (
+    access,
     backfill,
     cache,
     crawl,
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 INDEX = ("decode", "backfill", "reorg", "restart", "follow")
 DOCUMENTS = ("documents", "crawl", "search", "exports")
-ACTING = ("limits", "cache", "operations")
+ACTING = ("access", "limits", "cache", "operations")
 BENCHES = (*INDEX, *DOCUMENTS, *ACTING)
 DENSITIES = ("network", "dense")
 FLAT = 0.10
@@ -81,12 +82,7 @@ def _all(options: argparse.Namespace) -> Iterator[Report]:
         for density in options.density:
             yield asyncio.run(follow.run(density, blocks_per_second=2.0, seconds=60.0))
     yield from _of_documents(wanted, rounds, options.agents)
-    if "limits" in wanted:
-        yield limiting.measure(max(rounds, 5))
-    if "cache" in wanted:
-        yield asyncio.run(cache.run(seconds=15.0))
-    if "operations" in wanted:
-        yield asyncio.run(operations.run())
+    yield from _of_acting(wanted, rounds)
 
 
 def _of_documents(wanted: list[str], rounds: int, agents: int) -> Iterator[Report]:
@@ -98,6 +94,17 @@ def _of_documents(wanted: list[str], rounds: int, agents: int) -> Iterator[Repor
         yield searching.measure(agents)
     if "exports" in wanted:
         yield asyncio.run(exports.run(agents, rounds))
+
+
+def _of_acting(wanted: list[str], rounds: int) -> Iterator[Report]:
+    if "access" in wanted:
+        yield access.measure()
+    if "limits" in wanted:
+        yield limiting.measure(max(rounds, 5))
+    if "cache" in wanted:
+        yield asyncio.run(cache.run(seconds=15.0))
+    if "operations" in wanted:
+        yield operations.measure()
 
 
 def _decode() -> Iterator[Report]:

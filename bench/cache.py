@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
@@ -50,6 +51,10 @@ async def run(seconds: float) -> Report:
             report = Report("cache", f"{AGENTS} agents, one process, no socket, no limits")
             await stampede(app, pool, report)
             await rates(app, report, seconds / ROUNDS / 3)
+            kept = app.state.desk.kept
+            report.add("answers kept", f"{len(kept)}, {kept._entries.bytes / 2**10:,.0f} KB")
+            memory = psutil.Process().memory_info().rss
+            report.add("memory of the process", f"{memory / 2**20:.0f} MB")
     return report
 
 

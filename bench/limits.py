@@ -145,6 +145,9 @@ async def _serving(report: Report, api: rig.ApiProcess, rounds: int, seconds: fl
             by_cpu = zip(ways[against].cpu_us, ways[name].cpu_us, strict=True)
             share = Spread.of([cpu / other for cpu, other in by_cpu])
             report.add("  the same by CPU of the API", f"{share:.2f}")
+    peak = harness.peak_rss_bytes(api.pid)
+    report.add("memory of the API, five apps in one process, peak", f"{peak / 2**20:.0f} MB")
+    report.numbers["peak_rss_bytes"] = peak
 
 
 _KEYED = ("key", "key, limits in memory", "key, limits in Redis")

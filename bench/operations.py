@@ -27,7 +27,7 @@ MOST_CONNECTIONS = 4
 TABLES = ("operation", "operation_step", "operation_event", "operation_transaction")
 
 
-def measure(seconds: float) -> Report:
+def measure(seconds: float = 180.0) -> Report:
     """About `seconds` of looks."""
     with rig.postgres() as server:
         dsn = asyncio.run(rig.new_database(server, "operations"))

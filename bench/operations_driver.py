@@ -133,7 +133,7 @@ async def main() -> None:
     wallets = [devnet_wallet(number) for number in range(WALLETS)]
     signer = LocalSigner.from_keys([wallet.private_key for wallet in wallets])
     bench = await Bench.open(dsn, chain)
-    watcher = Watcher(counting, {chain.chain_id: chain}, signer, point=looks)
+    watcher = Watcher(counting, {chain.chain_id: chain}, signer, signer_is_open=True, point=looks)
     watching = asyncio.create_task(watcher.run())
     try:
         for half in ("included", "submitted"):
@@ -182,13 +182,13 @@ async def _round(conn: Conn) -> None:
     """Have everything looked at once."""
     now = await conn.fetchval(_ALL_DUE)
     await conn.execute("SELECT pg_notify($1, '')", OPERATION_CHANNEL)
-    while await conn.fetchval(_WAITING, now):
+    while await conn.fetchval(_WAITING, now):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
 async def _until_all(conn: Conn, states: list[str]) -> None:
     total = await conn.fetchval("SELECT count(*) FROM operation")
-    while await conn.fetchval(_IN_STATE, states) < total:
+    while await conn.fetchval(_IN_STATE, states) < total:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -149,11 +150,41 @@ async def _as_admin(postgres: EmbeddedPostgres, statement: str) -> None:
     await admin.close()
 
 
+# In any order ------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--shuffle=SEED`: other orders find tests that lean on each other."""
+    parser.addoption(
+        "--shuffle",
+        metavar="SEED",
+        help="Run modules, and the tests of each, in an order that follows from SEED.",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Modules stay together: what their tests share is made once."""
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        return
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    dice = random.Random(seed)
+    groups = list(modules.values())
+    dice.shuffle(groups)
+    for group in groups:
+        dice.shuffle(group)
+    items[:] = [item for group in groups for item in group]
+
+
 def pytest_report_header() -> str:
     """How often the tests that repeat themselves do so in this run."""
     return (
         f"counts: {counts.SIMULATION_SEEDS} simulation seeds, {counts.KILLS} kills in"
-        f" {counts.KILL_EVENTS} events, {counts.PAST_BLOCKS} past blocks"
+        f" {counts.KILL_EVENTS} events, {counts.OPERATION_KILLS} in 200 writes,"
+        f" {counts.PAST_BLOCKS} past blocks"
     )
 
 

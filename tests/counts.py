@@ -6,7 +6,7 @@
     RENOWN_PAST_BLOCKS   blocks of the devnet whose past is compared   12, long 50
     RENOWN_PAST_AGENTS   agents asked about at each of them            8, long 0: all
     RENOWN_CRAWL_DEATHS  deaths of the crawler around each statement   1, long 2
-    RENOWN_OPERATION_KILLS  deaths during 200 writes to a chain        3, long 30
+    RENOWN_OPERATION_KILLS  deaths of API and watcher in 200 writes    3, long 30
 
 The variables are taken out of the environment, so that no process under test finds them: to it
 they are misspelt settings.

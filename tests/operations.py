@@ -46,7 +46,15 @@ class Bench:
     async def open(cls, url: str, chain: Any = None) -> Bench:
         """An account, and a chain that is indexed and of which nothing is final."""
         conn = await connect(url)
-        for table in ("operation", "hosted_file", "account", "checkpoint", "chain"):
+        for table in (
+            "operation",
+            "hosted_file",
+            "account",
+            "feedback_given",
+            "checkpoint",
+            "block",
+            "chain",
+        ):
             await conn.execute(f"DELETE FROM {table}")
         account_id = await conn.fetchval(
             "INSERT INTO account (name) VALUES ('test') RETURNING account_id"
@@ -62,12 +70,13 @@ class Bench:
         return cls(url, conn, account_id, chain or ActingChain())
 
     def new_watcher(self, **more: object) -> Watcher:
-        """Another watcher of the same chain, as a process of its own would have it."""
+        """Another watcher of the same chain, as a process of its own would have it. Its signer is
+        open, unless `more` says otherwise."""
         return Watcher(
             lambda: connect(self.url),
             {self.chain.chain_id: self.chain},
             SIGNER,
-            **more,  # type: ignore[arg-type]
+            **({"signer_is_open": True} | more),  # type: ignore[arg-type]
         )
 
     async def ask(
@@ -143,9 +152,26 @@ class Bench:
                 WHERE claimed_by IS NOT NULL"""
         )
 
+    async def indexed(self, tx_hash: bytes, block: int) -> None:
+        """The index holds what a transaction of this block did."""
+        await self.conn.execute("SELECT ensure_fact_partitions($1, 0)", CHAIN.chain_id)
+        await self.conn.execute(
+            """INSERT INTO feedback_given
+               VALUES ($1, $2, 0, $3, 1, $4, 1, 1, 0, '', '', '', '', '')""",
+            *(CHAIN.chain_id, block, tx_hash, SENDER),
+        )
+
     async def finalise(self, block: int | None = None) -> None:
         """The index holds blocks up to this one for final; None: all there are."""
         last = await self.chain.head() if block is None else block
+        for number in range(1, last + 1):
+            block_hash = await self.chain.block_hash(number)
+            await self.conn.execute(
+                """INSERT INTO block (chain_id, number, hash, parent_hash, time, fact_count)
+                   VALUES ($1, $2, $3, $3, now(), 1)
+                   ON CONFLICT (chain_id, number) DO UPDATE SET hash = $3""",
+                *(CHAIN.chain_id, number, block_hash),
+            )
         await self.conn.execute("UPDATE checkpoint SET final_block = $1", last)
 
 

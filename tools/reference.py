@@ -1,4 +1,5 @@
-"""Write what is generated from the code: the reference of settings and metrics, and the schema.
+"""Write what is generated from the code: the reference of settings, metrics, findings and access,
+and the schema.
 
 python tools/reference.py           writes the files that changed
 python tools/reference.py --check   fails when one would change
@@ -9,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
+from renown.api.access.principal import SCOPES
+from renown.api.app import create_app
 from renown.obs import metrics
-from renown.settings import describe
+from renown.settings import Settings, describe
 from renown.spec.documents.reading import ALLOWANCES
 from renown.spec.findings import FINDINGS
 from renown.store.embedded import ephemeral_postgres
@@ -28,6 +32,7 @@ def main() -> int:
         "docs/reference/settings.md": settings_page(),
         "docs/reference/metrics.md": metrics_page(),
         "docs/reference/findings.md": findings_page(),
+        "docs/reference/access-matrix.md": access_page(),
         "src/renown/store/schema.txt": schema(),
     }
     stale = [name for name, text in pages.items() if text != _read(ROOT / name)]
@@ -112,6 +117,49 @@ _SUBJECTS = {
     "endpoint": "About what an agent says it can be called at, as found when it was called.",
     "attachment": "About the files that feedback, responses and validations name.",
 }
+
+
+def access_page() -> str:
+    """Every route for everybody, as the OpenAPI document says it."""
+    given: Any = {"cursor_secret": "c" * 32, "key_pepper": "p" * 32}
+    document = create_app(Settings(**given | {"database_url": "postgresql://h/d"})).openapi()
+    lines = ["# Access matrix", "", NOTE, *_ACCESS_INTRODUCTION]
+    heads = ["route", "limits", "nobody", *(f"`{scope}`" for scope in SCOPES)]
+    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for path, methods in sorted(document["paths"].items()):
+        for method, operation in sorted(methods.items()):
+            scope, cost = operation.get("x-renown-scope"), operation.get("x-renown-cost", "none")
+            public = {} in operation["security"]
+            cells = [_cell(scope, None, public=public)]
+            cells += [_cell(scope, one, public=public) for one in SCOPES]
+            lines.append(f"| `{method.upper()} {path}` | {cost} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(wanted: str | None, held: str | None, *, public: bool) -> str:
+    if wanted is None or wanted == held:
+        return "yes"
+    refusal = "401" if held is None else "403"
+    return f"yes ({refusal})" if public else refusal
+
+
+_ACCESS_INTRODUCTION = (
+    "",
+    "Every route of the REST API for a request without a key, and for a key that has this scope",
+    "alone. A key may have several scopes; what each of them lets in, the key may do. A key that",
+    "is malformed, unknown, revoked or over is answered with 401, also on routes that work",
+    "without one; only where a key has no meaning (signing in, hosted files) it is not looked at.",
+    "",
+    "- *yes*: let in. What belongs to another account is not there, all the same.",
+    "- *401*, *403*: turned away, before anything of the request is read.",
+    "- *yes (401)*: let in, unless the operator closed public reads with",
+    "  `RENOWN_PUBLIC_READS=false`.",
+    "",
+    "*limits* is the class of [rate limits](limits.md) that counts. The explorer's pages are read",
+    "as public routes are. `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and `/static` are",
+    "open to everybody and not limited. [Access](../explanation/access.md) explains it all.",
+    "",
+)
 
 
 def schema() -> str:

@@ -9,6 +9,7 @@ RenownError                     500
 │   ├── BlockBeyondHead               `at` names a block or time we have not reached
 │   ├── PastNotServed                 this answer exists for the present only
 │   ├── BadBody                       not JSON, or not the shape this route takes
+│   ├── BodyTooSlow             408   the body did not arrive
 │   ├── BodyTooLarge            413
 │   ├── UnsupportedMediaType    415
 │   └── RangeNotSatisfiable     416   bytes of a file that it does not have
@@ -162,6 +163,12 @@ class BadBody(BadRequest):
     """The request's body cannot be read."""
 
     slug = "bad-body"
+
+
+class BodyTooSlow(BadRequest):
+    """The request's body did not arrive in time."""
+
+    slug, status, exit_code = "body-too-slow", 408, EX_TEMPFAIL
 
 
 class BodyTooLarge(BadRequest):

@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from renown.errors import BadAddress, BadSettings, ChainNotFound
 from renown.obs.hosts import UNKNOWN_HOST, host_of
+from renown.spec.allowance import ETHER, Allowance
 from renown.spec.api_keys import Peppers
 from renown.spec.deployments import find
 from renown.spec.limits import PerMinute, read_limits
@@ -267,6 +268,14 @@ class Settings(BaseSettings):
     signer_max_fee_gwei: PositiveFloat = Field(
         default=200.0, description="Most the server's signer offers per unit of gas."
     )
+    signer_max_gas: PositiveInt = Field(
+        default=3_000_000, description="Most gas of a transaction that the server's signer signs."
+    )
+    signer_daily_ether: PositiveFloat = Field(
+        default=1.0,
+        description="Most that the server's signer spends for one account on one chain within 24 "
+        "hours, in the chain's own currency: gas times the most offered, of all that it signed.",
+    )
     tokens_json: str | None = Field(
         default=None,
         validation_alias=AliasChoices("RENOWN_TOKENS", "tokens_json"),
@@ -413,6 +422,12 @@ class Settings(BaseSettings):
             return tokens_with(read_tokens(json.loads(self.tokens_json)))
         except ValueError as exc:
             raise BadSettings(f"RENOWN_TOKENS: {exc}") from None
+
+    @property
+    def allowance(self) -> Allowance:
+        """How much the server's signer does for an account."""
+        daily_wei = round(self.signer_daily_ether * ETHER)
+        return Allowance(most_gas=self.signer_max_gas, daily_wei=daily_wei)
 
     @property
     def exports_folder(self) -> Path:

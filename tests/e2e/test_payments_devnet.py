@@ -18,6 +18,7 @@ from renown.ingest.payments import PaymentWorker
 from renown.spec import calls
 from renown.spec.tokens import KNOWN_TOKENS
 from renown.store.pool import connect
+from renown.store.wallets import add_wallet
 from tests.access import acting_api, give_account
 from tests.crawling import Web, crawl, rows
 from tests.e2e.devnet import devnet, index
@@ -85,6 +86,9 @@ async def test_link__on_anvil__paid_by_signature_then_reorganised_away_and_paid_
         async with acting_api(url) as api:
             api.app.state.desk.writers = {CHAIN: writer}
             holder = await give_account(api.pool)
+            async with api.pool.transaction() as tx:
+                payer_id = holder.account.account_id
+                await add_wallet(tx, payer_id, payer.address, 0, "signature")
             path = f"/v1/agents/{CHAIN}:0/payments"
             answer = await api.client.post(
                 path, json={"tx_hash": f"0x{paid.hex()}"}, headers=holder.headers

@@ -155,5 +155,5 @@ def test_tutorial__shows_the_whole_story__by_command_and_by_curl() -> None:
 
     for word in ("keys create", "wallet prove", "register", "wallet set", "pay", "rate", "revoke"):
         assert f"renown {word}" in typed
-    for part in ("/v1/agents ", "/payments", "/feedback -d", "-X DELETE"):
+    for part in ("/v1/agents ", "/payments", "/feedback -H", "-X DELETE"):
         assert part in typed

@@ -64,6 +64,8 @@ class ActingChain:
         """What the next broadcasts are told, without being taken."""
         self.hidden: set[bytes] = set()
         """Transactions whose receipts it denies to have."""
+        self.forgotten: set[bytes] = set()
+        """Transactions that it denies to know."""
         self.hides_blocks = False
         self.automine = False
         # What was done to it.
@@ -190,6 +192,8 @@ class ActingChain:
 
     async def known(self, tx_hash: bytes) -> bool:
         await self._answer()
+        if tx_hash in self.forgotten:
+            return False
         waits = any(one.tx_hash == tx_hash for one in self.pool.values())
         return waits or self._find(tx_hash) is not None
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from renown.api.access import authenticate
+from renown.spec.api_keys import RANDOM_BYTES, new_key
 from renown.store.accounts import set_tier
+from renown.store.api_keys import KeyHolder, find_holder, revoke_key
+from renown.store.pool import Conn
 from tests.access import Api, acting_api, bearer, give_account, give_key
 
 FEW = {
@@ -59,9 +65,45 @@ async def test_classes__are_counted_apart(api: Api):
 async def test_keys__that_are_wrong__are_counted_for_their_address(api: Api):
     headers = bearer("ak_live_nothing")
 
-    assert await statuses(api, 5, "/v1/account", headers=headers) == [401, 401, 401, 429, 429]
-    good = await give_account(api.pool)
+    good, other = await give_account(api.pool), await give_account(api.pool)
     assert await statuses(api, 1, "/v1/account", headers=good.headers) == [200]
+    assert await statuses(api, 5, "/v1/account", headers=headers) == [401, 401, 401, 429, 429]
+
+    # Keys in use go on, also where they have to be looked up again; others wait.
+    assert await statuses(api, 1, "/v1/account", headers=good.headers) == [200]
+    api.app.state.desk.gate.authenticator.on_key_changed(good.key_id)
+    assert await statuses(api, 1, "/v1/account", headers=good.headers) == [200]
+    assert await statuses(api, 1, "/v1/account", headers=other.headers) == [429]
+
+
+async def test_keys__that_are_too_many_and_wrong__are_not_looked_up(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    looked_up: list[str] = []
+
+    async def noted(conn: Conn, key_id: str) -> KeyHolder | None:
+        looked_up.append(key_id)
+        return await find_holder(conn, key_id)
+
+    monkeypatch.setattr(authenticate, "find_holder", noted)
+    seen = []
+    for number in range(50):  # anybody can make keys that are well formed
+        headers = bearer(new_key("live", bytes([number]) * RANDOM_BYTES).text)
+        seen.append((await api.client.get("/v1/chains", headers=headers)).status_code)
+
+    assert seen == 3 * [401] + 47 * [429]
+    assert len(looked_up) == 3
+
+
+async def test_key__that_was_revoked__gets_no_look_up_beyond_the_limit(api: Api):
+    holder = await give_account(api.pool)
+    assert await statuses(api, 1, "/v1/chains", headers=holder.headers) == [200]
+    async with api.pool.transaction() as tx:
+        await revoke_key(tx, holder.key_id)
+    api.app.state.desk.gate.authenticator.on_key_changed(holder.key_id)
+
+    seen = await statuses(api, 5, "/v1/chains", headers=holder.headers)
+    assert seen == [401, 401, 401, 429, 429]
 
 
 async def test_key__without_the_scope__is_counted_too(api: Api):
@@ -91,7 +133,7 @@ async def test_wallet__that_bodies_name__is_counted_behind_whatever_address(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[", b'{"address": 1}', b'{"address": "0x"}', b'{"a":' * 5000, b"\xff", b'{"from": {}}'],
+    [b"", b"[", b'{"address": 1}', b'{"address": "0x"}', b'{"a":' * 3000, b"\xff", b'{"from": {}}'],
 )
 async def test_body__that_names_no_wallet__is_a_problem_of_the_route_not_of_the_gate(
     database_url: str, body: bytes
@@ -100,6 +142,48 @@ async def test_body__that_names_no_wallet__is_a_problem_of_the_route_not_of_the_
         answer = await api.client.post("/v1/sessions/challenge", content=body)
 
     assert answer.status_code == 400, answer.text
+
+
+class Slow:
+    """A body that never ends, and says whether it was begun."""
+
+    taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += 1
+            yield b" " * 1024
+            await asyncio.sleep(0.001)
+
+
+async def test_body__of_whoever_is_over_a_limit__is_not_waited_for(api: Api):
+    path = "/v1/sessions/challenge"
+    seen = [(await api.client.post(path, json={})).status_code for _ in range(3)]
+    body = Slow()
+    async with asyncio.timeout(5):
+        refused = await api.client.post(path, content=body)
+
+    assert seen == [400, 400, 400]
+    assert refused.status_code == 429
+    assert body.taken == 0
+
+
+async def test_body__of_a_sign_in__has_sixteen_kibibytes(api: Api):
+    body = Slow()
+    refused = await api.client.post("/v1/sessions", content=body)
+
+    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    assert body.taken == 17
+
+
+async def test_write__that_names_a_wallet__is_told_all_its_limits(api: Api):
+    headers = (await give_account(api.pool)).headers
+    body = {"from": "0x" + "ab" * 20}
+    answer = await api.client.post("/v1/agents/31337:0/feedback", json=body, headers=headers)
+
+    policies = re.findall(r'"(\w+)";q', answer.headers["ratelimit-policy"])
+    assert policies == ["key", "account", "address", "wallet"]
+    assert re.findall(r'"(\w+)";r', answer.headers["ratelimit"]) == policies
 
 
 async def test_body__that_is_too_large__is_counted(api: Api):

@@ -148,6 +148,15 @@ async def test_key__of_less_scope__cannot_do_more(api: Api):
         assert answer.json()["type"] == "/problems/scope-missing"
 
 
+async def test_key__that_links_payments__cannot_give_the_account_a_wallet_that_signs_in(api: Api):
+    linker = await give_account(api.pool, ["read", "write", "link", "audit"])
+
+    for path in ("/v1/account/wallets/challenge", "/v1/account/wallets"):
+        answer = await api.client.post(path, json={}, headers=linker.headers)
+        assert answer.json()["type"] == "/problems/scope-missing"
+        assert answer.json()["scope"] == "admin"
+
+
 async def test_keys__made_over_http__work_and_are_shown_once(api: Api, holder: Holder):
     asked = {"name": "ci", "scopes": ["read", "write"], "expires_in_days": 7}
     made = await api.client.post("/v1/keys", json=asked, headers=holder.headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from renown.api.routing import GatedRoute, StrictRoute, add_routes
 from renown.store.api_keys import revoke_key
 from tests.access import Api, acting_api, bearer, give_account, give_key
 
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "access-matrix.md"
 ROLES = ("nobody", *SCOPES, "revoked")
 PLACES = {
     "key": "31337:0",
@@ -137,6 +139,23 @@ async def test_document__of_each_operation__says_what_the_gate_does(api: Api):
             assert "400" in one.responses, where
         if one.is_public:
             assert one.scope == "read", where
+
+
+def test_document__of_every_route_that_changes_things__speaks(api: Api):
+    described = {(one.method, one.path) for one in operations(api.app.openapi())}
+    for route in api.app.routes:
+        if not isinstance(route, APIRoute):
+            continue
+        for method in route.methods or ():
+            is_v1 = route.path_format.startswith("/v1/")
+            if is_v1 or method not in ("GET", "HEAD"):
+                assert (method, route.path_format) in described, (method, route.path_format)
+
+
+def test_page_of_the_matrix__has_every_operation(api: Api):
+    page = PAGE.read_text()
+    for one in operations(api.app.openapi()):
+        assert f"| `{one.method} {one.path}` |" in page, "run `make docs`"
 
 
 def test_routes__every_one_of_the_app__is_behind_the_gate_or_open_to_all(api: Api):

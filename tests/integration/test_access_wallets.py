@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from renown.errors import WalletNotProved, WalletProofRefused, WalletTaken
+from renown.errors import Conflict, WalletNotProved, WalletProofRefused, WalletTaken
 from renown.spec import siwe
 from renown.store.accounts import close_account
 from renown.store.pool import connect
@@ -209,6 +209,48 @@ async def test_contract_wallet__of_one_chain__speaks_there_only(api: Api, holder
         await add_wallet(tx, other.account.account_id, ALICE.raw, 1, "erc1271")
         with pytest.raises(WalletTaken):
             await add_wallet(tx, other.account.account_id, ALICE.raw, EVERYWHERE, "signature")
+
+
+@pytest.mark.parametrize("held_on", [EVERYWHERE, 1])
+async def test_contract__saying_yes_on_a_chain__does_not_sign_in_to_who_holds_the_address_elsewhere(
+    api: Api, holder: Holder, monkeypatch: pytest.MonkeyPatch, held_on: int
+):
+    async def by_contract(*_: Any) -> str:
+        return "erc1271"
+
+    monkeypatch.setattr("renown.api.access.wallet_challenge.proves", by_contract)
+    async with api.pool.transaction() as tx:
+        await add_wallet(tx, holder.account.account_id, ALICE.raw, held_on, "signature")
+    challenge = {"address": ALICE.address, "chain_id": 8453}
+    given = await api.client.post("/v1/sessions/challenge", json=challenge)
+    answer = await sent(api, given.json()["message"], "0x00")
+
+    if held_on == EVERYWHERE:
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/wallet-taken")
+    else:
+        assert answer.json()["account"] != str(holder.account.uuid)
+        assert answer.json()["is_new"]
+
+
+async def test_wallet__added_while_its_account_is_closed__is_not_held_by_the_dead(
+    api: Api, holder: Holder
+):
+    account_id = holder.account.account_id
+
+    async def add() -> None:
+        async with api.pool.transaction() as tx:
+            await add_wallet(tx, account_id, ALICE.raw, EVERYWHERE, "signature")
+
+    async with api.pool.transaction() as tx:
+        await close_account(tx, account_id)
+        adding = asyncio.create_task(add())
+        done, _ = await asyncio.wait([adding], timeout=0.2)
+        assert not done  # it waits for what becomes of the account
+    with pytest.raises(Conflict, match="closed"):
+        await adding
+
+    async with api.pool.connection() as conn:
+        assert not await conn.fetchval("SELECT count(*) FROM account_wallet")
 
 
 async def test_wallet__proved_for_two_accounts_at_once__goes_to_one(api: Api):

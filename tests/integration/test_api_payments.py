@@ -12,8 +12,10 @@ import pytest
 
 from renown.store import read_payments, read_stats
 from renown.store.pool import Conn
+from renown.store.wallets import add_wallet
 from renown.types import checksum_address
 from tests.access import Api, Holder, acting_api, give_account
+from tests.factories import DAVE
 from tests.fakes.payment_chain import Move
 from tests.integration.api import get, refused
 from tests.payments import ALICE, BOB, CAROL, Till, proof, till
@@ -23,11 +25,24 @@ LINK = f"/v1/agents/{KEY}/payments"
 
 
 class Shop(msgspec.Struct):
-    """The API beside a till, and an account that links."""
+    """The API beside a till, and an account that links: of Alice, whose agents are paid."""
 
     api: Api
     till: Till
     holder: Holder
+
+    async def prove(self, holder: Holder, wallet: bytes) -> None:
+        """The wallet is the account's from now on, and nobody else's."""
+        async with self.api.pool.transaction() as tx:
+            await tx.execute("DELETE FROM account_wallet WHERE address = $1", wallet)
+            await add_wallet(tx, holder.account.account_id, wallet, 0, "signature")
+
+    async def other(self, *wallets: bytes) -> Shop:
+        """The same for another account, with these wallets."""
+        made = await give_account(self.api.pool)
+        for wallet in wallets:
+            await self.prove(made, wallet)
+        return msgspec.structs.replace(self, holder=made)
 
     async def link(
         self, body: dict[str, Any], *, path: str = LINK, key: str | None = None
@@ -51,7 +66,9 @@ async def shop(fresh_database_url: str) -> AsyncIterator[Shop]:
         t.story.give(1, BOB, 1, uri=b"https://f.example/1").next_block()
         await t.store(final=3)
         api.app.state.desk.writers = {31337: t.chain}
-        yield Shop(api, t, await give_account(api.pool))
+        shop = Shop(api, t, await give_account(api.pool))
+        await shop.prove(shop.holder, ALICE)
+        yield shop
 
 
 def named(tx_hash: bytes, **more: Any) -> dict[str, Any]:
@@ -94,9 +111,8 @@ async def test_link__when_linked_already__then_409_whoever_asks(shop: Shop) -> N
     paid = shop.till.chain.pay("one", 2, Move(BOB, ALICE))
     assert (await shop.link(named(paid)))[0] == 201
     assert (await shop.refusal(named(paid)))[:2] == (409, "already-linked")
-    other = await give_account(shop.api.pool)
-    answer = await shop.api.client.post(LINK, json=named(paid), headers=other.headers)
-    assert answer.status_code == 409
+    payer = await shop.other(BOB)
+    assert (await payer.refusal(named(paid)))[:2] == (409, "already-linked")
 
 
 async def test_link__when_another_agent_has_it__then_409(shop: Shop) -> None:
@@ -224,13 +240,63 @@ async def test_link__when_the_receiver_is_only_declared__then_a_party_must_link_
     )
     paid = t.chain.pay("one", 2, Move(BOB, CAROL))
     assert await shop.refusal(named(paid)) == (422, "payment-refused", "not-a-party")
-    await t.conn.execute(
-        "INSERT INTO account_wallet (address, account_id, proof) VALUES ($1, $2, 'signature')",
-        BOB,
-        shop.holder.account.account_id,
-    )
+    await shop.prove(shop.holder, BOB)
     status, made = await shop.link(named(paid))
     assert (status, made["payments"][0]["payee_basis"]) == (201, "declared")
+
+
+async def test_link__when_a_stranger_links_to_a_default_wallet__then_422(shop: Shop) -> None:
+    paid = shop.till.chain.pay("one", 2, Move(BOB, ALICE))
+    stranger = await shop.other(CAROL)
+    assert await stranger.refusal(named(paid)) == (422, "payment-refused", "not-a-party")
+    assert (await shop.link(named(paid)))[0] == 201
+
+
+async def test_link__when_the_wallet_signed_for_this_agent_alone__then_a_stranger_may_link_it(
+    shop: Shop,
+) -> None:
+    t, stranger = shop.till, await shop.other()
+    t.story.next_block().metadata(1, b"agentWallet", CAROL).next_block()  # block 5
+    alone = t.chain.pay("alone", 5, Move(BOB, CAROL))
+    t.story.metadata(2, b"agentWallet", CAROL).next_block()
+    shared = t.chain.pay("shared", 6, Move(BOB, CAROL))
+    t.story.metadata(2, b"agentWallet", DAVE).next_block()
+    again = t.chain.pay("again", 7, Move(BOB, CAROL))
+    await t.store(final=7)
+    t.chain.final = 7
+    for paid in (alone, again):
+        status, made = await stranger.link(named(paid))
+        assert (status, made["payments"][0]["payee_basis"]) == (201, "wallet")
+    assert await stranger.refusal(named(shared)) == (422, "payment-refused", "not-a-party")
+
+
+async def test_link__when_a_stranger_waits_for_it__then_the_party_is_not_kept_from_linking(
+    shop: Shop,
+) -> None:
+    t, stranger = shop.till, await shop.other()
+    waiting = t.chain.pool("one")
+    for path in (LINK, "/v1/agents/31337:2/payments"):
+        assert (await stranger.link(named(waiting), path=path))[0] == 202
+    status, made = await shop.link(named(waiting))
+    assert (status, made["claim"]["state"]) == (202, "pending")
+    t.chain.pay("one", 2, Move(BOB, ALICE))
+    await t.settle()
+    path = f"/v1/payments/{made['claim']['claim']}"
+    assert len((await get(shop.api.client, path))["payments"]) == 1
+    assert await t.counted() == [(1, 1_000_000, True, False)]
+    assert (await stranger.refusal(named(waiting)))[2] == "not-a-party"
+
+
+async def test_link__when_the_wallet_goes_to_another_account__then_what_was_linked_stays(
+    shop: Shop,
+) -> None:
+    t = shop.till
+    paid = t.chain.pay("one", 2, Move(BOB, ALICE))
+    assert (await shop.link(named(paid)))[0] == 201
+    await shop.other(ALICE)
+    await t.file(b"https://f.example/1", proof(paid))  # all is settled anew
+    await t.settle()
+    assert set(await t.claims()) == {("confirmed", None)}
 
 
 async def test_feedback__when_its_file_proves_a_payment__then_it_says_so_and_is_filtered(

@@ -15,6 +15,7 @@ from tests.access import PEPPER, acting_api, bearer
 from tests.command import Outcome, renown
 
 Cli = Callable[..., Outcome]
+WALLET = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 
 
 @pytest.fixture
@@ -50,7 +51,8 @@ def test_create__a_name__prints_the_key_alone_and_it_opens_the_api(
     key = outcome.out.rstrip("\n")
     assert read_key(key) is not None
     assert key not in outcome.err
-    assert "read, write" in outcome.err or "link, read, write" in outcome.err
+    assert "admin, link, read, write" in outcome.err
+    assert "for a program make a lesser key" in outcome.err
     assert status(fresh_database_url, key) == 200
 
 
@@ -81,7 +83,8 @@ def test_rotate_and_revoke__by_id__end_the_old_key(cli: Cli, fresh_database_url:
 
 def test_revoke__many__needs_yes(cli: Cli):
     account = json.loads(cli("keys", "create", "demo", "--json").out)["account"]
-    cli("keys", "create", "more", "--account", account)
+    more = json.loads(cli("keys", "create", "more", "--account", account, "--json").out)
+    assert more["scopes"] == ["link", "read", "write"]
 
     planned = cli("keys", "revoke", "--account", "demo")
     assert len(items(cli("keys", "list", "--json"))) == 2
@@ -130,16 +133,34 @@ def test_accounts__of_one_name__are_told_apart_by_uuid(cli: Cli):
 
 
 def test_account__when_closed__is_shut_with_all_its_keys(cli: Cli, fresh_database_url: str):
-    key = cli("keys", "create", "demo", "--may-use-signer").out.strip()
-    told = json.loads(cli("accounts", "signer", "demo", "off", "--json").out)
+    key = cli("keys", "create", "demo", "--signer-wallet", WALLET).out.strip()
+    told = json.loads(cli("accounts", "list", "--json").out)["items"][0]
     planned = cli("accounts", "close", "demo")
     before = status(fresh_database_url, key)
     done = cli("accounts", "close", "demo", "--yes")
 
-    assert told["may_use_signer"] is False
+    assert told["signer_wallets"] == [WALLET]
+    assert items(cli("accounts", "list", "--json"))[0]["signer_wallets"] == []
     assert "nothing was closed" in planned.err
     assert (before, done.code, status(fresh_database_url, key)) == (200, 0, 401)
     assert cli("keys", "create", "again", "--account", told["account"]).code == 65
+
+
+def test_signer_wallet__acts_for_one_account_until_it_is_taken_away(cli: Cli):
+    cli("keys", "create", "one", "--signer-wallet", WALLET)
+    cli("keys", "create", "other")
+
+    taken = cli("accounts", "grant-signer", "other", WALLET)
+    left = json.loads(cli("accounts", "revoke-signer", "one", WALLET, "--json").out)
+    again = cli("accounts", "revoke-signer", "one", WALLET)
+    moved = json.loads(cli("accounts", "grant-signer", "other", WALLET, "--json").out)
+
+    assert (taken.code, again.code) == (65, 66)
+    assert "acts for another account" in taken.err
+    assert (left["signer_wallets"], moved["signer_wallets"]) == ([], [WALLET])
+    assert cli("keys", "create", "third", "--signer-wallet", WALLET).code == 65
+    assert len(items(cli("accounts", "list", "--json"))) == 2
+    assert cli("accounts", "grant-signer", "other", "0x12").code == 64
 
 
 def test_create__under_another_pepper_than_the_api__warns(cli: Cli, fresh_database_url: str):

@@ -96,7 +96,9 @@ async def test_seed_world__proofs_of_payment__most_are_true_and_the_rest_lie_in_
         log["transactionHash"]: (account(log["topics"][1]), account(log["topics"][2]))
         for log in transfers
     }
-    true, named, lies = [], [], []
+    true: list[Any] = []
+    named: list[Any] = []
+    lies: list[Any] = []
     for log in given:
         if (proof := proof_of(log)) is None:
             continue

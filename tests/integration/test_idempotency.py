@@ -12,17 +12,17 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from renown.api.access.idempotent import once
+from renown.api.access.idempotent import prepared_once
 from renown.api.access.principal import Access, principal_of, wants
 from renown.api.routing import StrictRoute
-from renown.errors import CallWouldFail, NodeTimeout
+from renown.errors import CallWouldFail, NodeTimeout, WalletNotProved
 from renown.store import idempotency
 from renown.store.idempotency import Begun, Kept, OtherRequest, Running
 from renown.store.pool import Pool, Tx
 from tests.access import Holder, acting_api, give_account
 
 PATH = "/v1/test"
-KEY = "Idempotency-Key"
+KEY, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
 
 
 class Place:
@@ -34,13 +34,19 @@ class Place:
     other: Holder
 
     def __init__(self) -> None:
-        self.tries = 0
+        self.prepared = self.tries = 0
+        self.lacks: Exception | None = None
         self.began = asyncio.Event()
         self.fails: Exception | None = None
         self.waits: asyncio.Event | None = None
         self.isolation: Any = "read_committed"
 
-    async def work(self, tx: Tx) -> Response:
+    async def prepare(self) -> None:
+        self.prepared += 1
+        if self.lacks is not None:
+            raise self.lacks
+
+    async def work(self, tx: Tx, _: None) -> Response:
         self.tries += 1
         self.began.set()
         number: int = await tx.fetchval("SELECT n FROM done")
@@ -69,7 +75,9 @@ async def place(fresh_database_url: str) -> AsyncIterator[Place]:
         @wants(Access("write", "write"))
         async def endpoint(request: Request) -> Response:
             principal = principal_of(request)
-            return await once(request, principal, made.work, isolation=made.isolation)
+            return await prepared_once(
+                request, principal, made.prepare, made.work, isolation=made.isolation
+            )
 
         api.app.router.routes.insert(0, StrictRoute(PATH, endpoint, methods=["POST"]))
         made.client, made.pool = api.client, api.pool
@@ -134,6 +142,19 @@ async def test_key__when_refused_after_the_start__then_the_refusal_is_kept(place
     assert again.json() == first.json()
     assert again.headers["content-type"] == "application/problem+json"
     assert (place.tries, await place.done()) == (1, 0)
+
+
+@pytest.mark.parametrize("lacks", [WalletNotProved("prove it"), ZeroDivisionError("a mistake")])
+async def test_key__when_refused_before_the_start__then_it_is_free_again(
+    place: Place, lacks: Exception
+) -> None:
+    place.lacks = lacks
+    refused = [await place.send("k"), await place.send("k")]
+    place.lacks = None
+    first, again = await place.send("k"), await place.send("k")
+    assert not any(one.is_success or REPLAYED in one.headers for one in refused)
+    assert (first.status_code, again.content) == (201, first.content)
+    assert (place.prepared, place.tries, await place.done()) == (3, 1, 1)
 
 
 async def test_key__when_our_own_mistake_broke_it__then_the_500_is_kept(place: Place) -> None:
@@ -234,7 +255,7 @@ async def test_work__when_transactions_deadlock__then_it_is_tried_again(place: P
     both = asyncio.Barrier(2)
     tries = 0
 
-    async def crosswise(tx: Tx) -> Response:
+    async def crosswise(tx: Tx, _: None) -> Response:
         nonlocal tries
         tries += 1
         first, second = next(order, (1, 2))

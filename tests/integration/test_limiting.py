@@ -108,24 +108,54 @@ async def test_admit__many_accounts_behind_one_address__have_a_ceiling(limiter: 
 
 
 async def test_admit__a_refused_request__counts_nowhere(limiter: Limiter):
-    for _ in range(4):
-        await limiter.admit(account(key="k1"), "write", [WALLET])
+    for _ in range(8):
+        assert (await limiter.admit(account(key="k1"), "read")).allowed
     for _ in range(20):
-        refused = await limiter.admit(account(key="k2"), "write", [WALLET])
-        assert (refused.allowed, refused.policy) == (False, "wallet")
+        refused = await limiter.admit(account(key="k1"), "read")
+        assert (refused.allowed, refused.policy) == (False, "key")
 
-    other = await limiter.admit(account(key="k2"), "write", [b"\x08" * 20])
+    other = await limiter.admit(account(key="k2"), "read")
     assert other.allowed
-    assert _left(other)["key"] == 4 - 1
-    assert _left(other)["account"] == 12 - 4 - 1
+    assert _left(other) == {"key": 8 - 1, "account": 24 - 8 - 1, "address": 80 - 8 - 1}
 
 
-async def test_admit__wallets__count_for_writes_and_sign_ins_only(limiter: Limiter):
-    read = await limiter.admit(account(), "read", [WALLET])
-    write = await limiter.admit(account(), "write", [WALLET])
+async def written(limiter: Limiter, who: Principal, wallet: bytes) -> Standing:
+    standing = await limiter.admit(who, "write")
+    assert standing.allowed
+    return await limiter.admit_wallets(standing, who, "write", [wallet])
 
-    assert "wallet" not in _left(read)
-    assert "wallet" in _left(write)
+
+async def test_admit_wallets__over_their_limit__count_for_who_asked_but_not_for_them(
+    limiter: Limiter,
+):
+    for _ in range(4):
+        assert (await written(limiter, account(key="k1"), WALLET)).allowed
+    for _ in range(2):
+        refused = await written(limiter, account(key="k2"), WALLET)
+        assert (refused.allowed, refused.policy) == (False, "wallet")
+        assert refused.retry_after_seconds > 0
+
+    other = await written(limiter, account(key="k2"), b"\x08" * 20)
+    assert other.allowed
+    assert _left(other) == {"key": 1, "account": 12 - 4 - 3, "address": 40 - 4 - 3, "wallet": 3}
+
+
+async def test_admit_wallets__count_for_writes_and_sign_ins_only(limiter: Limiter):
+    read = await limiter.admit(account(), "read")
+
+    assert await limiter.admit_wallets(read, account(), "read", [WALLET]) is read
+    assert "wallet" in _left(await written(limiter, account(), WALLET))
+
+
+async def test_refusal__of_what_is_over_its_limit__is_known_without_counting(limiter: Limiter):
+    who = Principal(address=ADDRESS)
+    assert [limiter.refusal(who, "read") for _ in range(20)] == 20 * [None]
+    await admitted(limiter, 5, lambda _: who)
+
+    refused = limiter.refusal(who, "read")
+    assert refused is not None
+    assert (refused.allowed, refused.policy) == (False, "address")
+    assert _left(refused) == {"address": 0}
 
 
 # What the client is told ---------------------------------------------------------------------

@@ -126,10 +126,13 @@ async def test_limits__addresses_of_one_ipv6_network__are_one_client(app: FastAP
 
 
 async def test_limits__keys_that_fail__count_for_their_address(app: FastAPI, pool: Pool):
-    async with client_of(app, Authorization="Bearer ak_live_nothing") as client:
-        assert await statuses(client, 6) == {401: 3, 429: 3}
-    async with client_of(app, **await new_key(app, pool, "free")) as good:  # from there, too
-        assert await statuses(good, 2) == {200: 2}
+    async with client_of(app, **await new_key(app, pool, "free")) as good:
+        assert await statuses(good, 1) == {200: 1}
+        async with client_of(app, Authorization="Bearer ak_live_nothing") as client:
+            assert await statuses(client, 6) == {401: 3, 429: 3}
+        assert await statuses(good, 2) == {200: 2}  # from there, too: it is in use
+    async with client_of(app, "192.0.2.2", **await new_key(app, pool, "free")) as elsewhere:
+        assert await statuses(elsewhere, 1) == {200: 1}
 
 
 # What is said --------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ import pytest
 
 from renown.ingest.payments import PaymentWorker
 from renown.spec.tokens import KNOWN_TOKENS
-from renown.store import payment_claims
+from renown.store import payees, payment_claims, payments
 from renown.store.accounts import create_account
+from renown.store.changes import CHANGE_CHANNEL
 from renown.store.forget import forget
 from renown.store.payment_claims import Linked
 from renown.store.pool import connect, transaction
+from renown.store.wallets import add_wallet
 from renown.types import checksum_address
 from tests import shelf
 from tests.factories import DAVE, FIRST_TIME
@@ -366,13 +368,39 @@ async def test_worker__when_an_earlier_claim_is_found_late__then_all_behind_it_a
 ) -> None:
     async with till(fresh_database_url) as t:
         paid = t.chain.pay("one", 2, Move(BOB, ALICE))
-        t.story.give(1, BOB, 1, uri=b"https://f.example/1").next_block(2)
-        t.story.give(1, BOB, 2, uri=b"https://f.example/2")
+        t.story.give(1, BOB, 1, uri=b"https://f.example/1").next_block()
+        t.story.give(2, BOB, 1, uri=b"https://f.example/2").next_block()
+        t.story.give(1, BOB, 2, uri=b"https://f.example/3")
         await t.store(final=5)
+        await t.file(b"https://f.example/2", proof(paid))
+        await t.file(b"https://f.example/3", proof(paid))
+        await t.settle()
+        assert await t.claims() == [("confirmed", None), ("refused", "used-by-other-agent")]
+        assert await t.counted() == [(2, 1_000_000, True, True)]
+
+        await t.file(b"https://f.example/1", proof(paid))
+        await t.settle()
+        await t.settle()
+        assert await t.claims() == [
+            ("confirmed", None),
+            ("refused", "used-by-other-agent"),
+            ("refused", "used-by-other-feedback"),
+        ]
+        assert await t.counted() == [(1, 1_000_000, True, True)]
+
+
+async def test_worker__when_the_owner_linked_the_payment_elsewhere__then_the_rating_takes_it_back(
+    fresh_database_url: str,
+) -> None:
+    async with till(fresh_database_url) as t:
+        paid = t.chain.pay("one", 2, Move(BOB, ALICE))
+        t.story.give(1, BOB, 1, uri=b"https://f.example/1")
+        await t.store(final=3)
         async with transaction(t.conn) as tx:
-            account = await create_account(tx, "of the other agent")
+            owner = await create_account(tx, "of both agents")
+            await add_wallet(tx, owner.account_id, ALICE, 0, "signature")
             linked = Linked(
-                account_id=account.account_id,
+                account_id=owner.account_id,
                 chain_id=31337,
                 agent_id=2,
                 pay_chain_id=31337,
@@ -380,19 +408,76 @@ async def test_worker__when_an_earlier_claim_is_found_late__then_all_behind_it_a
             )
             claim = await payment_claims.link(tx, linked)
             await tx.execute(
-                "UPDATE payment_claim SET created_at = $2 WHERE claim_id = $1", claim, when(4)
+                "UPDATE payment_claim SET created_at = $2 WHERE claim_id = $1", claim, when(1)
             )
-        await t.file(b"https://f.example/2", proof(paid))
         await t.settle()
-        assert await t.claims() == [("refused", "used-by-other-agent"), ("confirmed", None)]
         assert await t.counted() == [(2, 1_000_000, True, False)]
-
         await t.file(b"https://f.example/1", proof(paid))
         await t.settle()
-        await t.settle()
-        assert await t.claims() == [
-            ("confirmed", None),
-            ("refused", "used-by-other-feedback"),
-            ("refused", "used-by-other-agent"),
-        ]
+        assert await t.claims() == [("confirmed", None), ("refused", "used-by-other-agent")]
         assert await t.counted() == [(1, 1_000_000, True, True)]
+
+
+@pytest.mark.parametrize("is_final", [True, False])
+async def test_worker__when_very_many_files_name_one_transaction__then_a_few_at_a_time_and_the_same(
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, is_final: bool
+) -> None:
+    monkeypatch.setattr(payments, "CLAIMS_AT_ONCE", 2)
+    async with till(fresh_database_url) as t:
+        paid = t.chain.pay("one", 2, Move(BOB, ALICE, 5), Move(BOB, ALICE, 7))
+        uris = [b"https://f.example/%d" % number for number in range(9)]
+        for number, uri in enumerate(uris):
+            t.story.give(1, BOB if number % 3 else CAROL, number + 1, uri=uri).next_block()
+        await t.store(final=20 if is_final else -1)
+        for uri in reversed(uris):
+            await t.file(uri, proof(paid))
+        tally = await t.settle()
+        assert tally.transactions == 5, "two of nine at a time, none of them twice"
+        good = ("confirmed" if is_final else "included", None)
+        assert await t.claims() == [
+            ("refused", "wrong-payer")
+            if number % 3 == 0
+            else good
+            if number < 3
+            else ("refused", "used-by-other-feedback")
+            for number, _ in enumerate(uris)
+        ]
+        assert [amount for _, amount, _, _ in await t.counted()] == [5, 7]
+
+
+async def test_worker__when_a_claim_beside_is_settled__then_what_stands_is_left_as_it_is(
+    fresh_database_url: str,
+) -> None:
+    async with till(fresh_database_url) as t:
+        paid = t.chain.pay("one", 2, Move(BOB, ALICE))
+        for number in (1, 2):
+            t.story.give(number, BOB, 1, uri=b"https://f.example/%d" % number)
+        await t.store(final=3)
+        await t.file(b"https://f.example/1", proof(paid))
+        await t.settle()
+        kept = "SELECT xmin::text FROM payment_claim WHERE state = 'confirmed'"
+        before = await t.conn.fetchval(kept)
+        heard: list[str] = []
+        await t.conn.add_listener(CHANGE_CHANNEL, lambda *told: heard.append(told[-1]))
+        await t.file(b"https://f.example/2", proof(paid))
+        heard.clear()
+        await t.settle()
+        await t.conn.execute("SELECT 1")
+        assert await t.claims() == [("confirmed", None), ("refused", "used-by-other-agent")]
+        assert await t.conn.fetchval(kept) == before
+        assert set(heard) == {"31337:2"}
+
+        await t.file(b"https://f.example/2", b'{"text": "never mind"}')  # it held nothing
+        assert (await t.settle()).transactions == 0
+
+
+async def test_shared_wallet__when_planned__then_an_index_answers(fresh_database_url: str) -> None:
+    async with till(fresh_database_url) as t:
+        await t.store()
+        await t.conn.execute("SET enable_seqscan = off")
+        await t.conn.execute("SET plan_cache_mode = force_generic_plan")
+        await t.conn.execute(f"PREPARE asked (bigint, bytea[], bigint, bigint) AS {payees.SHARED}")
+        rows = await t.conn.fetch("EXPLAIN EXECUTE asked (31337, NULL, 1, 5)")
+        plan = "\n".join(row[0] for row in rows)
+        assert "value = ANY" in plan, plan
+        assert "Seq Scan" not in plan, plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import coincurve
 import httpx
@@ -56,6 +57,8 @@ class Desk:
     desk: Any
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        if isinstance(body, dict) and body.get("mode") == "managed":
+            headers = {"Idempotency-Key": str(uuid4())} | headers
         return await self.client.request(method, path, json=body, headers=self.me.headers | headers)
 
     async def made(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -241,6 +244,18 @@ async def test_write__when_prepared_relayed_or_managed__then_the_calls_are_the_s
     assert _said(managed) == _said(prepared)
 
 
+async def test_relay__when_only_the_first_is_signed__then_the_others_are_still_to_be_signed(
+    desk: Desk,
+) -> None:
+    body = {"from": NAMED, "metadata": {"a": "1", "b": "2"}}
+    made = await desk.made("PATCH", "/v1/agents/31337:8", body)
+    raws = ["0x" + sign_with(KEY, from_json(one["unsigned"])).hex() for one in made["transactions"]]
+    path = f"/v1/operations/{made['id']}/transactions"
+    for raw, following in zip(raws, ("sign", "wait"), strict=True):
+        answer = await desk.send("POST", path, {"transactions": [raw]})
+        assert (answer.json()["state"], answer.json()["next"]) == ("submitted", following)
+
+
 def _said(operation: Any) -> Any:
     return [(one["function"], one["contract"], one["summary"]) for one in operation["transactions"]]
 
@@ -311,6 +326,24 @@ async def test_write__when_only_tried__then_the_plan_is_answered_and_nothing_sto
 
 
 # Relays ------------------------------------------------------------------------------------------
+
+
+async def test_write__when_another_of_the_wallet_is_on_its_way__then_the_next_nonce_is_prepared(
+    desk: Desk,
+) -> None:
+    path = "/v1/agents/31337:7/feedback"
+    first, second = [await desk.made("POST", path, RATE | {"value": n}) for n in (1, 2)]
+    unsigned = [from_json(one["transactions"][0]["unsigned"]) for one in (first, second)]
+    assert [one.nonce for one in unsigned] == [5, 5]  # nobody has signed anything
+    raws = ["0x" + sign_with(KEY, one).hex() for one in unsigned]
+    relays = [f"/v1/operations/{one['id']}/transactions" for one in (first, second)]
+    assert (await desk.send("POST", relays[0], {"transactions": raws[:1]})).status_code == 200
+    conflict = await desk.refused(
+        409, "operation-conflict", "POST", relays[1], {"transactions": raws[1:]}
+    )
+    assert conflict["nonce"] == 6
+    third = await desk.made("POST", path, RATE | {"value": 3})
+    assert from_json(third["transactions"][0]["unsigned"]).nonce == 6
 
 
 async def test_relay__when_it_is_another_call__then_refused(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -15,7 +16,7 @@ from eth_abi.abi import decode
 from renown.chain.devnet.addresses import CHAIN_ID, IDENTITY, REPUTATION
 from renown.ingest.operations.watcher import Watcher
 from renown.spec import calls
-from renown.spec.deployments import find
+from renown.spec.deployments import DEVNET_FINAL_BLOCKS, find
 from renown.spec.inline import read_inline
 from renown.store.pool import connect
 from renown.store.wallets import add_wallet
@@ -38,7 +39,10 @@ class Place:
         self.owner, self.rater, self.payee = (checksum_address(w) for w in chain.wallets[:3])
 
     async def send(self, method: str, path: str, body: Any = None) -> Any:
-        answer = await self.client.request(method, path, json=body, headers=self.me.headers)
+        headers = self.me.headers
+        if isinstance(body, dict) and body.get("mode") == "managed":
+            headers = headers | {"Idempotency-Key": str(uuid4())}
+        answer = await self.client.request(method, path, json=body, headers=headers)
         assert answer.status_code < 300, answer.text
         return answer.json()
 
@@ -79,7 +83,10 @@ async def place(fresh_database_url: str) -> AsyncIterator[Place]:
             for wallet in chain.wallets[:2]:
                 await add_wallet(tx, me.account.account_id, wallet, 0, "signature")
         watcher = Watcher(
-            lambda: connect(fresh_database_url), {CHAIN_ID: chain.writer}, chain.signer
+            lambda: connect(fresh_database_url),
+            {CHAIN_ID: chain.writer},
+            chain.signer,
+            signer_is_open=True,
         )
         watching = asyncio.create_task(watcher.run())
         made = Place(chain, fresh_database_url, api.client, me)
@@ -95,15 +102,15 @@ async def test_agents_life__when_lived_over_http__then_the_contracts_say_the_sam
 ) -> None:
     body = {"chain": "devnet", "from": place.owner, "file": FILE, "names_itself": True}
     made = await place.send("POST", "/v1/agents", body | {"metadata": {"a": "b"}})
-    await place.signed(made)
+    made = await place.signed(made)
     async with asyncio.timeout(SECONDS):
         while made["transactions"][1]["unsigned"] is None:  # a moment after the block was seen
+            assert made["next"] == "wait"
             await asyncio.sleep(0.05)
             made = await place.send("GET", f"/v1/operations/{made['id']}")
     assert made["next"] == "sign"
     assert (made["state"], made["left"]) == ("partly_applied", [2])
     assert made["agent"]["key"].endswith(":0")
-    made = await place.send("POST", f"/v1/operations/{made['id']}/resume")
     await place.signed(made)
     made = await place.until(made, "included", "final")
     uri = await place.ask(IDENTITY, "bytes", "tokenURI(uint256)", 0)
@@ -175,11 +182,42 @@ async def test_wallet__when_the_chain_was_idle__then_the_new_one_signs_for_the_n
     assert again["next"] == "sign-typed-data"
 
 
+async def test_resume__after_a_failure_in_a_block__then_it_says_when_and_then_it_works(
+    place: Place,
+) -> None:
+    body = {"chain": "devnet", "from": place.owner, "uri": "ipfs://x"}
+    made = await place.send("POST", "/v1/agents", body)
+    wanted = msgspec.structs.replace(from_json(made["transactions"][0]["unsigned"]), gas=60_000)
+    raw = "0x" + (await place.chain.signer.sign(wanted)).hex()
+    path = f"/v1/operations/{made['id']}"
+    await place.send("POST", f"{path}/transactions", {"transactions": [raw]})
+    failed = await place.until(made, "failed")
+    assert failed["next"] == "resume"
+    block = failed["transactions"][0]["block_number"]
+    refused = await place.client.post(f"{path}/resume", headers=place.me.headers)
+    assert refused.status_code == 409, refused.text
+    problem = refused.json()
+    assert f"resume it when block {block} is final" in problem["detail"]
+    assert problem["block"] == block > problem["final_block"]
+
+    await place.chain.node.call("anvil_mine", [hex(2 * DEVNET_FINAL_BLOCKS)], object)
+    await place.indexed()
+    async with asyncio.timeout(SECONDS):
+        while refused.status_code == 409:
+            await asyncio.sleep(0.1)
+            refused = await place.client.post(f"{path}/resume", headers=place.me.headers)
+    again = refused.json()
+    assert (again["state"], again["next"]) == ("prepared", "sign")
+    again = await place.until(await place.signed(again), "included", "final")
+    assert again["transactions"][0]["nonce"] == wanted.nonce + 1
+
+
 async def test_managed__when_it_names_itself_and_is_hosted__then_all_is_done_without_the_client(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = {"chain": "devnet", "mode": "managed", "file": FILE, "names_itself": True}
-    forbidden = await place.client.post("/v1/agents", json=body, headers=place.me.headers)
+    headers = place.me.headers | {"Idempotency-Key": "k"}
+    forbidden = await place.client.post("/v1/agents", json=body, headers=headers)
     assert forbidden.status_code == 403
     transport: Any = place.client._transport
     transport.app.state.desk.signer_is_open = True

@@ -68,9 +68,9 @@ def test_transitions__to_final__only_out_of_a_block() -> None:
     assert [state for state, after in TRANSITIONS.items() if "final" in after] == ["included"]
 
 
-@given(st.lists(states, min_size=1, max_size=6))
-def test_state__says_applied__iff_nothing_is_left(steps: list[StepState]) -> None:
-    state = operation_state(steps)
+@given(modes, st.lists(states, min_size=1, max_size=6))
+def test_state__says_applied__iff_nothing_is_left(mode: Mode, steps: list[StepState]) -> None:
+    state = operation_state(mode, steps)
     assert (state in ("included", "final")) == (left(steps) == [])
     assert (state == "final") == all(step == "final" for step in steps)
     if state == "partly_applied":
@@ -80,11 +80,35 @@ def test_state__says_applied__iff_nothing_is_left(steps: list[StepState]) -> Non
     assert left(steps) == [n for n, step in enumerate(steps, 1) if step not in APPLIED]
 
 
+@given(modes, st.lists(states, min_size=1, max_size=6))
+def test_state__partly_applied__iff_its_owner_has_to_do_something(
+    mode: Mode, steps: list[StepState]
+) -> None:
+    act = next_act(mode, [Shape(state) for state in steps])
+    some = 0 < len(left(steps)) < len(steps)
+    moving = any(step in MOVING for step in steps)
+    is_partly = operation_state(mode, steps) == "partly_applied"
+    assert is_partly == (some and not moving and act in ("sign", "resume"))
+
+
+@given(st.integers(1, 3), st.integers(1, 3))
+def test_state__between_two_steps_that_the_server_signs__is_on_its_way(
+    done: int, waiting: int
+) -> None:
+    behind: list[StepState] = ["prepared" for _ in range(waiting)]
+    before: list[StepState] = ["included" for _ in range(done)]
+    steps = before + behind
+    assert operation_state("managed", steps) == "submitted"
+    assert operation_state("client", steps) == "partly_applied"
+    assert operation_state("managed", [*steps, "failed"]) == "partly_applied"
+    assert operation_state("managed", behind) == "prepared"
+
+
 @given(modes, st.lists(shapes, min_size=1, max_size=5))
 def test_next__is_said__unless_all_is_final(mode: Mode, steps: list[Shape]) -> None:
     act = next_act(mode, steps)
     states = [step.state for step in steps]
-    assert (act is None) == (operation_state(states) == "final")
+    assert (act is None) == (operation_state(mode, states) == "final")
     if act == "resume":
         assert any(state in OVER for state in states)
         assert not any(state in MOVING for state in states)

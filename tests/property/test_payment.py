@@ -36,6 +36,7 @@ agents = st.dictionaries(
         AgentThen,
         owner=st.none() | people,
         wallet=st.none() | people,
+        is_wallet_its_own=st.booleans(),
         declared=st.frozensets(people, max_size=2),
         is_final=st.booleans(),
     ),
@@ -57,7 +58,7 @@ def claims(draw: st.DrawFn) -> list[Claim]:
                 log_index=draw(st.none() | st.integers(0, 6)),
                 payer=draw(st.none() | people),
                 payee=draw(st.none() | people),
-                proved=draw(st.frozensets(people, max_size=2)),
+                proved=draw(st.frozensets(people, max_size=2) | st.just(frozenset(PEOPLE))),
                 is_final=draw(st.booleans()),
             )
         )
@@ -116,6 +117,22 @@ def test_settle__whatever_is_claimed__every_transfer_counts_once_and_only_if_it_
     assert feedback == set(rated), "each good feedback has a payment of its own"
     for verdict in outcome.verdicts.values():
         assert (verdict.state == "refused") == (verdict.reason is not None)
+
+
+@given(found=moves, made=claims(), known=agents, final=st.booleans())
+def test_settle__whatever_strangers_link__parties_and_ratings_come_out_as_without_them(
+    found, made, known, final
+):
+    everything = settled(found, made, known, final=final).verdicts
+    rated = [one for one in made if one.client is not None]
+    said = [one for one in made if one.client is not None or one.proved == frozenset(PEOPLE)]
+    strangers = [one for one in made if one.client is None and not one.proved]
+    for part, others in ((rated, made), (said, [*said, *strangers])):
+        alone = settled(found, part, known, final=final).verdicts
+        beside = (
+            everything if others is made else settled(found, others, known, final=final).verdicts
+        )
+        assert {one.claim_id: beside[one.claim_id] for one in part} == alone
 
 
 @given(

@@ -269,3 +269,16 @@ async def test_ask__single_node__raises_what_it_is(error: NodeError):
 def test_pool__without_nodes__asks_for_a_url():
     with pytest.raises(NoNodeLeft, match="RPC_URL"):
         NodePool(1, [], seed=1)
+
+
+async def test_ask__somebody_waits__no_node_for_long__is_said_soon_each_time():
+    clock, gone = Clock(), FakeNode(busy_chain(5), "gone")
+    gone.fail(Fault.RESET, "eth_blockNumber", times=None)
+    patience = Patience(attempts=4, backoff_seconds=0.2, backoff_cap_seconds=60, wait_seconds=3)
+    pool = pool_of(gone, clock=clock, patience=patience)
+
+    for _ in range(30):
+        before = clock.now
+        with pytest.raises(NoNodeLeft, match=r"the last said: (?!no other)"):
+            await pool.ask("a height", height)
+        assert clock.now - before <= 3

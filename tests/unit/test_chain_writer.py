@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -50,7 +49,7 @@ class FakeNode:
     def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(request["method"])
         answer = self.answers.get(request["method"], Says("the method does not exist", -32601))
-        if isinstance(answer, Callable):
+        if callable(answer):
             answer = answer(*request["params"])
         if isinstance(answer, Refusal):
             raise answer
@@ -168,10 +167,14 @@ async def test_receipt__of_a_block__is_ours():
     assert (found.logs[0].payload, found.logs[0].log_index) == (b"\x01", 3)
 
 
-async def test_receipt__first_node_lags__the_second_is_asked():
-    nodes = [FakeNode(eth_getTransactionReceipt=answer) for answer in (None, receipt())]
+async def test_receipt__some_nodes_lag_or_fail__all_are_asked():
+    answers = (None, LOST, None, receipt())
+    nodes = [FakeNode(eth_getTransactionReceipt=answer) for answer in answers]
 
     assert await writer(*nodes).receipt(keccak(RAW)) is not None
+    assert await writer(*nodes[:3]).receipt(keccak(RAW)) is None
+    with pytest.raises(NodeError):
+        await writer(nodes[1]).receipt(keccak(RAW))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from renown.chain.tx.signed import read_signed
 from renown.chain.tx.signer import LocalSigner
 from renown.cli.acting import Actor, How
 from renown.cli.carrying import Asked, carry_out, ether
+from renown.derive.files import File
 from renown.derive.plan import plan
-from renown.derive.writes import GiveFeedback, Write
+from renown.derive.writes import GiveFeedback, Register, Write
 from renown.errors import EX_DATAERR, BadParameter, TransactionRefused
 from renown.spec.deployments import DEPLOYMENTS
 from renown.spec.transactions import UnsignedTransaction, as_json
@@ -28,6 +29,8 @@ LIE = GiveFeedback(value=1, tag1=b"starred")
 
 class Api:
     """Answers with what it is given, in order; keeps what it was asked."""
+
+    url = "https://renown.example"
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self._answers = list(answers)
@@ -182,6 +185,15 @@ async def test_carry_out__failed_on_the_chain__says_why_and_how_to_go_on(capsys:
     assert "renown operation op --resume" in said
 
 
+async def test_carry_out__failed_in_a_block__says_when_to_go_on(capsys: Any) -> None:
+    failed = moved("failed", "resume", reason="out of gas", block_number=7)
+    api = Api(told(RATING), begun(RATING), moved("submitted", "wait"), failed)
+
+    assert await carry_out(actor(api), asked()) == EX_DATAERR
+
+    assert "--resume` tries the rest when block 7 is final" in capsys.readouterr().err
+
+
 async def test_carry_out__not_waiting__leaves_once_it_is_relayed() -> None:
     api = Api(told(RATING), begun(RATING), moved("submitted", "wait"))
 
@@ -213,3 +225,68 @@ async def test_carry_out__a_wallet_everybody_has__signs_for_the_devnet_only() ->
 )
 def test_ether__any_amount__is_exact(wei: int, text: str) -> None:
     assert ether(wei) == text
+
+
+AT = "https://renown.example"
+REGISTRATION = Register(content=File({"name": "Ada"}, hosted=True))
+
+
+def hosted(base: str, name: str = "Ada") -> Register:
+    return Register(content=File({"name": name}, hosted=True, base_url=base))
+
+
+def asked_to_register() -> Asked:
+    return Asked(method="POST", path="/v1/agents", body={}, write=REGISTRATION, on=DEVNET)
+
+
+async def registered(*writes: Register, **how: Any) -> Api:
+    answers = [told(write, id="op", state="prepared", next="sign") for write in writes]
+    api = Api(*answers, moved("submitted", "wait"), moved("included", "wait"))
+    await carry_out(actor(api, **how), asked_to_register())
+    return api
+
+
+def is_signed(api: Api) -> bool:
+    return any(path.endswith("/transactions") for _, path, _, _ in api.asked)
+
+
+async def test_carry_out__when_the_file_is_hosted_by_the_api__then_signed() -> None:
+    assert is_signed(await registered(hosted(AT), hosted(AT)))
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        (hosted(AT, "Eve"),),
+        (hosted("https://evil.example"),),
+        (hosted(AT), hosted("https://evil.example")),
+        (hosted(AT), hosted(f"{AT}/other")),
+        (hosted("data:application/json,%7B%7D#"),),
+    ],
+    ids=["another file", "elsewhere", "elsewhere later", "moved later", "a file of its own"],
+)
+async def test_carry_out__when_the_file_would_not_be_ours_at_the_api__then_nothing_is_signed(
+    writes: tuple[Register, ...],
+) -> None:
+    with pytest.raises(TransactionRefused):
+        await registered(*writes)
+
+
+async def test_carry_out__when_it_is_hosted_elsewhere_and_the_user_agrees__then_signed_once_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    questions: list[str] = []
+
+    def answer(question: str, **_: Any) -> bool:
+        questions.append(question)
+        return True
+
+    monkeypatch.setattr(typer, "confirm", answer)
+    elsewhere = hosted("https://files.example")
+    assert is_signed(await registered(elsewhere, elsewhere, yes=False))
+    assert questions == ["Is that right?", "Sign and send?"]
+    assert "https://files.example" in capsys.readouterr().err
+
+    monkeypatch.setattr(typer, "confirm", lambda *_, **__: False)
+    with pytest.raises(typer.Abort):
+        await registered(elsewhere, yes=False)

@@ -12,7 +12,8 @@ from renown.cli.checking import (
     check_by_itself,
     check_fee,
     check_typed_data,
-    hosted_below,
+    hosted_base,
+    is_same_site,
     read_unsigned,
 )
 from renown.cli.pay import token_named, units_of
@@ -143,24 +144,62 @@ def test_check__notes_appended_to_the_call__are_refused():
         checked(operation(prepared(1, step.function, step.contract, said)))
 
 
-def test_check__hosted_file__has_the_hash_of_what_we_gave_wherever_it_is():
-    write = Register(content=File({"name": "Ada"}, hosted=True))
-    at = Register(content=File({"name": "Ada"}, hosted=True, base_url="https://api.example"))
-    lie = Register(content=File({"name": "Eve"}, hosted=True, base_url="https://api.example"))
-    for told, fine in ((at, True), (lie, False)):
-        [step] = plan(told, ON, None).steps
-        assert step.calldata is not None
-        answer = operation(
-            prepared(1, step.function, ON.identity, unsigned(ON.identity, step.calldata))
-        )
-        content = hosted_below(answer, write.content)
-        assert content is not None
-        wanted = plan(msgspec.structs.replace(write, content=content), ON, None).steps
-        if fine:
-            check(answer, wanted, ON, US)
-        else:
-            with pytest.raises(TransactionRefused):
-                check(answer, wanted, ON, US)
+def registering(uri: bytes) -> Operation:
+    return operation(
+        prepared(1, calls.REGISTER_URI, ON.identity, unsigned(ON.identity, calls.register(uri)))
+    )
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://api.example",
+        "http://localhost:8004",
+        "https://[::1]:8004",
+        "https://a.example/r/~1",
+    ],
+)
+def test_hosted_base__a_plain_address__is_read(base):
+    told = registering(f"{base}/v1/files/0x{'1' * 64}".encode())
+    assert hosted_base(told) == base
+    assert hosted_base(operation()) is None
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        b"data:application/json;base64,eyJuYW1lIjoiRXZlIn0=#",
+        b"https://evil.example/eve.json?",
+        b"https://evil.example/eve.json#",
+        b"https://us@evil.example",
+        b"https://evil.example/ ",
+        b"https://evil.example\n",
+        b"https://evil.\xff",
+        b"ftp://evil.example",
+        b"https://",
+        b"",
+    ],
+)
+def test_hosted_base__what_can_hold_another_file__is_refused(base):
+    with pytest.raises(TransactionRefused, match="no plain http"):
+        hosted_base(registering(base + b"/v1/files/0x" + b"1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://api.example/below", "https://api.example", True),
+        ("https://api.example:443", "https://api.example", True),
+        ("http://127.0.0.1:8004", "http://localhost:8004", True),
+        ("http://api.example", "https://api.example", False),
+        ("https://api.example:8443", "https://api.example", False),
+        ("https://api.example.evil.example", "https://api.example", False),
+        ("https://api.example:99999", "https://api.example:99999", False),
+        ("https://[", "https://[", False),
+    ],
+)
+def test_is_same_site__by_scheme_host_and_port(one, other, same):
+    assert is_same_site(one, other) is same
 
 
 def test_check__file_that_names_its_agent__is_ours_with_that_id():

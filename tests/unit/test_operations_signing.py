@@ -14,7 +14,9 @@ from renown.chain.tx.fees import Fees
 from renown.derive.operation import StepState
 from renown.ingest.operations import pace
 from renown.ingest.operations.judging import (
+    FREED_NONCE,
     LOST_BLOCK,
+    STILL_KNOWN,
     USED_NONCE,
     Doubt,
     InBlock,
@@ -30,7 +32,7 @@ from renown.ingest.operations.reasons import registered_agent
 from renown.ingest.operations.signing import NotNow, choose_nonce, outbid
 from renown.spec.abi import REGISTERED
 from renown.spec.transactions import Log, Receipt
-from renown.store.operation_watching import HeldNonce
+from renown.store.operation_nonces import HeldNonce
 from renown.store.operations import OperationRow, SignedRow, StepRow
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -191,14 +193,59 @@ FAILED = {TX: receipt(succeeded=False)}
             Sight(receipts={}, count=0, head=9),
             Doubt(None),
         ),
-        (step("dropped", USED), Sight(receipts={}, count=0, head=9), NonceFree()),
+        (  # whatever else is said: nothing is given up that somebody knows
+            step("submitted", signed(), problem=USED_NONCE),
+            Sight(receipts={}, count=1, head=9, is_known=True),
+            Doubt(STILL_KNOWN),
+        ),
+        (
+            step("submitted", signed(), problem=STILL_KNOWN),
+            Sight(receipts={}, count=1, head=9, is_known=True),
+            None,
+        ),
+        (
+            step("submitted", signed(), problem=STILL_KNOWN),
+            Sight(receipts={}, count=1, head=9),
+            Doubt(USED_NONCE),
+        ),
+        (
+            step("dropped", USED),
+            Sight(receipts={}, count=1, head=9, final_block=7, is_known=True),
+            Doubt(STILL_KNOWN),
+        ),
+        (step("dropped", USED), Sight(receipts={}, count=0, head=6), Doubt(FREED_NONCE)),
+        (
+            step("dropped", USED, problem=FREED_NONCE),
+            Sight(receipts={}, count=0, head=9),
+            NonceFree(),
+        ),
+        (
+            step("dropped", USED, problem=FREED_NONCE),
+            Sight(receipts={}, count=1, head=9),
+            Doubt(None),
+        ),
         (step("dropped", USED), Sight(receipts={}, count=1, head=9, final_block=6), None),
         (step("dropped", USED), Sight(receipts={}, count=1, head=9, final_block=7), NowFinal()),
         (step("included", signed(), **IN_BLOCK), Sight(receipts=SEEN, count=1, head=9), None),
         (
             step("included", signed(), **IN_BLOCK),
-            Sight(receipts=SEEN, count=1, head=9, final_block=7),
+            Sight(receipts=SEEN, count=1, head=9, final_block=7, indexed_hash=BLOCK),
             NowFinal(),
+        ),
+        (  # what succeeded left a fact, so the index has its block
+            step("included", signed(), **IN_BLOCK),
+            Sight(receipts=SEEN, count=1, head=9, final_block=7),
+            None,
+        ),
+        (
+            step("failed", signed(), **IN_BLOCK),
+            Sight(receipts=FAILED, count=1, head=9, final_block=7),
+            NowFinal(),
+        ),
+        (  # the node says that it failed, and the index has what it did
+            step("failed", signed(), **IN_BLOCK),
+            Sight(receipts=FAILED, count=1, head=9, final_block=7, is_indexed=True),
+            None,
         ),
         (  # our own index has another block there
             step("included", signed(), **IN_BLOCK),
@@ -256,6 +303,7 @@ def test_judge__a_sight__means(row: StepRow, sight: Sight, verdict: Verdict) -> 
             step("included", signed(), problem=LOST_BLOCK, **IN_BLOCK),
             Sight(receipts={}, count=0, head=6),
         ),
+        (step("dropped", USED, problem=FREED_NONCE), Sight(receipts={}, count=0, head=6)),
     ],
 )
 def test_judge__doubted_just_now__is_not_believed_yet(row: StepRow, sight: Sight) -> None:

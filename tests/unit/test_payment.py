@@ -29,7 +29,8 @@ from tests.fakes.payment_chain import FACILITATOR, Move, logs_of
 WALLET, SHOP = person(20), person(21)
 AGENT = (DEVNET_CHAIN_ID, 1)
 OTHER = (DEVNET_CHAIN_ID, 2)
-THEN = AgentThen(owner=ALICE, wallet=WALLET, declared=frozenset({SHOP}))
+THEN = AgentThen(owner=ALICE, wallet=WALLET, is_wallet_its_own=True, declared=frozenset({SHOP}))
+UNPROVED = msgspec.structs.replace(THEN, is_wallet_its_own=False)
 
 
 def seen(*moves: Move, succeeded: bool = True, final: bool = True) -> Seen:
@@ -166,7 +167,8 @@ def test_settle__when_two_feedbacks_name_two_transfers__then_each_has_one() -> N
 
 
 def test_settle__when_an_account_linked_what_a_feedback_names__then_one_payment_for_both() -> None:
-    linked, rated = claim(1, at=10), claim(2, at=20, client=BOB)
+    linked = claim(1, at=10, proved=frozenset({BOB}))
+    rated = claim(2, at=20, client=BOB)
     found = outcome(seen(PAID), [rated, linked])
     assert {v.state for v in found.verdicts.values()} == {"confirmed"}
     assert [(c.claim_id, c.feedback_claim_id) for c in found.counted] == [
@@ -179,6 +181,51 @@ def test_settle__when_two_agents_share_a_wallet__then_the_earlier_claim_has_the_
     found = outcome(seen(PAID), [mine, theirs])
     assert found.verdicts[mine.claim_id].reason == "used-by-other-agent"
     assert [(c.chain_id, c.agent_id) for c in found.counted] == [OTHER]
+
+
+def test_settle__when_the_wallet_is_not_its_own_by_proof__then_a_party_has_to_say_so() -> None:
+    assert verdict(seen(PAID), claim(), agent=UNPROVED).reason == "not-a-party"
+    for fields in ({"client": BOB}, {"proved": frozenset({BOB})}, {"proved": frozenset({WALLET})}):
+        assert verdict(seen(PAID), claim(**fields), agent=UNPROVED).state == "confirmed"
+
+
+def test_settle__when_a_stranger_links_to_a_sibling_agent__then_the_parties_word_goes_before() -> (
+    None
+):
+    stranger = claim(1, at=1, place=OTHER)
+    for agent in (THEN, UNPROVED):
+        for said in (
+            {"client": BOB},
+            {"proved": frozenset({BOB})},
+            {"proved": frozenset({WALLET})},
+        ):
+            party = claim(2, at=2, **said)
+            found = outcome(seen(PAID), [stranger, party], agent=agent, other=agent)
+            assert found.verdicts[party.claim_id].state == "confirmed"
+            assert found.verdicts[stranger.claim_id].state == "refused"
+            assert [(c.chain_id, c.agent_id) for c in found.counted] == [AGENT]
+
+
+def test_settle__when_the_owner_links_before_a_bad_rating__then_the_payers_feedback_has_it() -> (
+    None
+):
+    owner = claim(1, at=1, place=OTHER, proved=frozenset({WALLET}))
+    payer = claim(2, at=2, place=OTHER, proved=frozenset({BOB}))
+    rated = claim(3, at=3, client=BOB)
+    found = outcome(seen(PAID), [owner, payer, rated])
+    assert found.verdicts[rated.claim_id].state == "confirmed"
+    assert {found.verdicts[one.claim_id].reason for one in (owner, payer)} == {
+        "used-by-other-agent"
+    }
+
+
+def test_settle__when_a_party_links_what_a_stranger_linked__then_the_payment_is_the_partys() -> (
+    None
+):
+    stranger, party = claim(1, at=1), claim(2, at=2, proved=frozenset({BOB}))
+    again = claim(3, at=3, proved=frozenset({WALLET}))
+    found = outcome(seen(PAID), [stranger, party, again])
+    assert [one.claim_id for one in found.counted] == [party.claim_id]
 
 
 def test_look_again__when_nobody_knows_it__then_growing_pauses_and_an_answer() -> None:

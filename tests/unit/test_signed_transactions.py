@@ -11,9 +11,16 @@ from eth_hash.auto import keccak
 from renown.chain.accounts import Account
 from renown.chain.signatures import CURVE_ORDER, recover_signature
 from renown.chain.tx import rlp
-from renown.chain.tx.signed import MAX_RAW_BYTES, differences, is_exactly, read_signed, sign_with
+from renown.chain.tx.signed import (
+    MAX_RAW_BYTES,
+    differences,
+    is_exactly,
+    read_relayed,
+    read_signed,
+    sign_with,
+)
 from renown.errors import TransactionRefused
-from renown.spec.transactions import UnsignedTransaction, as_json
+from renown.spec.transactions import UnsignedTransaction, as_json, least_gas
 
 KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 SENDER = bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266")
@@ -171,6 +178,21 @@ def test_read_signed__not_such_a_transaction__says_what_is_wrong(what):
 
     with pytest.raises(TransactionRefused, match=said):
         read_signed(raw)
+
+
+def test_read_relayed__gas_below_what_the_calldata_takes__says_how_much_that_is():
+    least = 21_000 + 120 * 16
+
+    assert read_relayed(theirs(gas=hex(least))).gas == least
+    with pytest.raises(TransactionRefused) as caught:
+        read_relayed(theirs(gas=hex(least - 1)))
+
+    assert caught.value.context == {"gas": least - 1, "least_gas": least}
+
+
+def test_least_gas__zeros_cost_a_quarter():
+    assert least_gas(b"") == 21_000
+    assert least_gas(b"\0\1\0") == 21_000 + 2 * 4 + 16
 
 
 @pytest.mark.parametrize(

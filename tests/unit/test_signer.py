@@ -79,7 +79,7 @@ def test_local__shown__has_addresses_only():
     assert KEY.hex() not in f"{signer!r} {vars(signer)!r}"
 
 
-def keystore(tmp_path, key: bytes = KEY, *, name: str = "wallet.json", kdf: str = "scrypt"):
+def keystore(tmp_path, key: bytes = KEY, *, name: str = "wallet.json", kdf: Any = "scrypt"):
     path = tmp_path / name
     made = Account.encrypt(key, "correct horse", kdf=kdf, iterations=2)
     path.write_text(json.dumps(made))
@@ -170,7 +170,7 @@ async def test_remote__honest__its_bytes_are_taken_in_either_shape(wrapped):
     )
 
 
-LIES = {
+LIES: dict[str, dict[str, Any]] = {
     "another receiver": {"to": OTHER},
     "another chain": {"chain_id": 1},
     "another nonce": {"nonce": 8},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from renown.chain.accounts import Account
@@ -70,7 +72,7 @@ def test_typed_data__id_beyond_what_javascript_counts__is_text_and_hashes_alike(
 
 @pytest.mark.parametrize("changed", range(6))
 def test_digest__any_part_changed__is_another(changed):
-    parts = list(VECTOR)
+    parts: list[Any] = list(VECTOR)
     part = parts[changed]
     parts[changed] = part + 1 if isinstance(part, int) else part[:-1] + b"\0"
 

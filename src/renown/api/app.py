@@ -42,6 +42,7 @@ from renown.api.routing import add_routes
 from renown.api.web import found, pages, searching
 from renown.api.wire import Wire
 from renown.errors import BadSettings
+from renown.obs.logging import configure_logging
 from renown.settings import Settings, load_settings
 from renown.shared.answers import SharedAnswers
 from renown.shared.redis import SharedStore
@@ -63,8 +64,8 @@ def create_app(
 ) -> FastAPI:
     """The API and its pages.
 
-    Without arguments it reads the environment, so that a server can be told to make it:
-    `uvicorn --factory renown.api.app:create_app`.
+    Without arguments it reads the environment and sets up the log, so that a server can be told to
+    make it: `uvicorn --factory renown.api.app:create_app`.
 
     Args:
         settings: where the database is and how cursors are signed.
@@ -79,6 +80,8 @@ def create_app(
         BadSettings: settings are wrong, or name no database and `pool` is missing.
     """
     chosen = settings or load_settings()
+    if settings is None:  # a server's: unconfigured, tracebacks would show what variables hold
+        configure_logging(chosen.log_format, chosen.log_level)
     if pool is None and chosen.database_url is None:
         raise BadSettings("DATABASE_URL is needed to serve the API on its own")
     desk = Desk(
@@ -89,6 +92,7 @@ def create_app(
         writers=writers,
         signer=signer,
         signer_is_open=signer_is_open,
+        allowance=chosen.allowance,
         sign_up=chosen.sign_up,
         tokens=chosen.tokens,
     )
@@ -127,6 +131,8 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        # Looked for with each request otherwise; what we measure is in `measured`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
     data = (agents, search, documents, feedback, chains, exports, operations, payments, stats)

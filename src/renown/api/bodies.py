@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from renown.errors import BadBody, BodyTooLarge, UnsupportedMediaType
+from renown.errors import BadBody, BodyTooLarge, BodyTooSlow, UnsupportedMediaType
 
 LARGEST_BODY_BYTES = 512 * 1024
+BODY_SECONDS = 20.0
+"""In which all of a body has to arrive, however slowly it trickles."""
 _DEEPEST = 32
 _RAW = "renown.body"
 _REF = "#/components/schemas/{name}"
@@ -34,6 +37,7 @@ async def raw_body(request: Request, *, most_bytes: int = LARGEST_BODY_BYTES) ->
 
     Raises:
         BodyTooLarge: more than `most_bytes`, as announced or as it comes in.
+        BodyTooSlow: it is not all there in BODY_SECONDS, or the client has gone.
     """
     kept: bytes | None = request.scope.get(_RAW)
     if kept is not None:
@@ -41,14 +45,13 @@ async def raw_body(request: Request, *, most_bytes: int = LARGEST_BODY_BYTES) ->
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > most_bytes:
         raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most_bytes:
-            raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
-        parts.append(part)
-    body = request.scope[_RAW] = b"".join(parts)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = request.scope[_RAW] = await _received(request, most_bytes)
+    except TimeoutError:
+        raise BodyTooSlow(f"it took more than {BODY_SECONDS:g} s", seconds=BODY_SECONDS) from None
+    except ClientDisconnect:  # whom this answer does not reach
+        raise BodyTooSlow("the connection ended before the body did") from None
     return body
 
 
@@ -56,7 +59,7 @@ async def read_body(request: Request, kind: type[T], *, most_bytes: int = LARGES
     """The body as `kind`.
 
     Raises:
-        BodyTooLarge, UnsupportedMediaType.
+        BodyTooLarge, BodyTooSlow, UnsupportedMediaType.
         BadBody: not JSON, nested too deeply, or not of that shape; the detail names the field.
     """
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip()
@@ -71,6 +74,17 @@ async def read_body(request: Request, kind: type[T], *, most_bytes: int = LARGES
         raise BadBody(str(exc)[:300]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise BadBody(f"not JSON: {exc}"[:300]) from None
+
+
+async def _received(request: Request, most_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most_bytes:
+            raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _depth(raw: bytes) -> int:

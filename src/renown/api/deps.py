@@ -21,6 +21,7 @@ from renown.api.cache.kept import Kept
 from renown.api.pages import Cursors
 from renown.api.replies import reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
+from renown.spec.allowance import Allowance
 from renown.spec.tokens import KNOWN_TOKENS, Tokens
 from renown.store.pool import Conn, Isolation, Pool, Tx
 from renown.store.search_plan import Plans
@@ -82,7 +83,8 @@ class Desk:
         public_url: where clients find us, without a slash at the end.
         writers: the nodes of each chain that can be written to, by chain id.
         signer: whose wallets the server signs with; None: with none.
-        signer_is_open: whether every account may use it.
+        signer_is_open: whether every account may use it, on the chains that it signs for.
+        allowance: how much it does for an account.
         sign_up: whether signing in with a wallet nobody knows makes an account.
         tokens: that count as payment.
 
@@ -103,6 +105,7 @@ class Desk:
         writers: Mapping[int, ChainWriter] | None = None,
         signer: Signer | None = None,
         signer_is_open: bool = False,
+        allowance: Allowance | None = None,
         sign_up: bool = False,
         tokens: Tokens = KNOWN_TOKENS,
     ) -> None:
@@ -112,6 +115,7 @@ class Desk:
         self.writers = {} if writers is None else writers
         self.signer = signer
         self.signer_is_open = signer_is_open
+        self.allowance = allowance or Allowance()
         self.pool = pool
         self.cursors = cursors
         self.plans = Plans()

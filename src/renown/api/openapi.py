@@ -195,7 +195,9 @@ def _say_who_may(document: dict[str, Any], routes: Iterable[Any]) -> None:
                 operation["x-renown-cost"] = access.cost
                 problems.append(errors.TooManyRequests)
             if access.cost in COUNTED_BY_WALLET:  # whose bodies the gate reads
-                problems.append(errors.BodyTooLarge)
+                problems += [errors.BodyTooLarge, errors.BodyTooSlow]
+            elif "requestBody" in operation:
+                problems.append(errors.BodyTooSlow)
             told = " ".join(one["description"] for one in operation["responses"].values())
             untold = [kind for kind in problems if f"{kind.slug}:" not in told]
             for status, said in problem_answers(*untold).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,8 @@ class Patience(msgspec.Struct, frozen=True):
     attempts              questions put before giving up, over all nodes
     backoff_seconds       first parking time; doubles with every failure in a row
     slowest_rate          requests a second below which no 429 pushes us
+    wait_seconds          most that one question waits for nodes that are parked, all in all: where
+                          somebody waits for the answer, no answer soon is the better one
     """
 
     attempts: int = 12
@@ -26,6 +29,7 @@ class Patience(msgspec.Struct, frozen=True):
     deadline_seconds: float = 30.0
     chain_check_seconds: float = 3_600.0
     slowest_rate: float = 0.5
+    wait_seconds: float = math.inf
 
 
 class NodeObserver(Protocol):

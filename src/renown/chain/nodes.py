@@ -148,6 +148,7 @@ class NodePool:
         """
         refused_by: set[Member] = set()
         last: NodeError | None = None
+        until = self._clock() + self.patience.wait_seconds
         for attempt in range(self.patience.attempts):
             candidates = self._usable(avoid)
             if not candidates:
@@ -156,8 +157,11 @@ class NodePool:
                 if isinstance(last, Refusal) and not last.transient and attempt >= 3:
                     break  # everybody said no, and more than once
                 refused_by.clear()
-                await self._sleep(self._jittered(self._backoff(attempt)))
-            member = await self._free(self._order(candidates, reach, refused_by))
+                if not await self._wait(self._jittered(self._backoff(attempt)), until):
+                    break
+            member = await self._free(self._order(candidates, reach, refused_by), until)
+            if member is None:
+                break
             try:
                 return await self.on(member, what, question)
             except (RangeTooWide, CallReverted):
@@ -277,7 +281,11 @@ class NodePool:
         if isinstance(last, Refusal) and not last.transient and len(self.members) == 1:
             return last
         nodes = {m.host: m.last_error or "not asked" for m in self.members}
-        why = "no other operator's node" if last is None else last.detail
+        if last is not None:
+            why = last.detail
+        else:
+            paused = [m.last_error for m in self.members if m.parked_until > self._clock()]
+            why = next(filter(None, paused), None) or "no other operator's node"
         log.error("no_node_left", chain_id=self.chain_id, what=what, nodes=nodes)
         return NoNodeLeft(
             f"no node of chain {self.chain_id} gave {what}; the last said: {why}",
@@ -317,13 +325,22 @@ class NodePool:
             ),
         )
 
-    async def _free(self, ordered: Sequence[Member]) -> Member:
-        """The first of `ordered`; waits until the earliest is free where all are parked."""
+    async def _free(self, ordered: Sequence[Member], until: float) -> Member | None:
+        """The first of `ordered`; waits until the earliest is free where all are parked. None where
+        that is after `until`."""
         best = ordered[0]
         if best.parked_until > self._clock():
             best = min(ordered, key=lambda m: m.parked_until)
-            await self._sleep(max(0.0, best.parked_until - self._clock()))
+            if not await self._wait(max(0.0, best.parked_until - self._clock()), until):
+                return None
         return best
+
+    async def _wait(self, seconds: float, until: float) -> bool:
+        """Wait so long; false, at once, where that would be after `until`."""
+        if self._clock() + seconds > until:
+            return False
+        await self._sleep(seconds)
+        return True
 
     # Chain ids -----------------------------------------------------------------------------
 

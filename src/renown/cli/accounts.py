@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -11,10 +12,11 @@ from renown.cli import process
 from renown.cli.console import print_fields, print_json, print_table, say
 from renown.cli.options import Json, Yes, examples
 from renown.errors import BadParameter, NotFound
+from renown.types import checksum_address, parse_address
 
 if TYPE_CHECKING:
     from renown.store.accounts import AccountRow, AccountTier
-    from renown.store.pool import Conn
+    from renown.store.pool import Conn, Tx
 
 _accounts = typer.Typer(
     name="accounts",
@@ -27,6 +29,9 @@ AccountArgument = Annotated[
     str,
     typer.Argument(metavar="ACCOUNT", help="Its UUID, or its name where no other has that name."),
 ]
+WalletArgument = Annotated[
+    str, typer.Argument(metavar="ADDRESS", help="A wallet of the server's signer.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,9 +41,17 @@ def add_to(app: typer.Typer) -> None:
     )(list_)
     _accounts.command("tier", epilog=examples("renown accounts tier demo pro"))(tier)
     _accounts.command(
-        "signer",
-        epilog=examples("renown accounts signer demo on", "renown accounts signer demo off"),
-    )(signer)
+        "grant-signer",
+        epilog=examples(
+            "renown accounts grant-signer demo 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+        ),
+    )(grant_signer)
+    _accounts.command(
+        "revoke-signer",
+        epilog=examples(
+            "renown accounts revoke-signer demo 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+        ),
+    )(revoke_signer)
     _accounts.command(
         "close", epilog=examples("renown accounts close demo", "renown accounts close demo --yes")
     )(close)
@@ -53,9 +66,11 @@ def list_(json: Json = False) -> None:
 
     async def work() -> None:
         from renown.store.accounts import all_accounts
+        from renown.store.signer_grants import all_grants
 
         async with database(settings) as where, where.reading() as conn:
-            rows = [shape(row) async for row in all_accounts(conn)]
+            granted = await all_grants(conn)
+            rows = [shape(row, granted.get(row.account_id, ())) async for row in all_accounts(conn)]
         if json:
             print_json({"items": rows})
         elif rows:
@@ -80,36 +95,50 @@ def tier(
     async def work() -> None:
         from renown.store.accounts import set_tier
         from renown.store.pool import transaction
+        from renown.store.signer_grants import granted_to
 
         async with database(settings) as where, where.reading() as conn, transaction(conn) as tx:
             row = await set_tier(tx, (await account_named(tx, account)).account_id, wanted)
-        _print(row, json)
+            granted = await granted_to(tx, row.account_id)
+        _print(row, granted, json)
 
     process.run(work)
 
 
-def signer(
-    account: AccountArgument,
-    may_use: Annotated[
-        str, typer.Argument(metavar="on|off", help="Whether it may.", show_default=False)
-    ],
-    json: Json = False,
+def grant_signer(account: AccountArgument, wallet: WalletArgument, json: Json = False) -> None:
+    """Let a wallet of the server's signer act for this account, and for no other.
+
+    Whoever acts by a wallet controls every agent that it owns, so each wallet serves one account.
+    """
+    from renown.store.signer_grants import grant_wallet
+
+    _change_grants(grant_wallet, account, wallet, json)
+
+
+def revoke_signer(account: AccountArgument, wallet: WalletArgument, json: Json = False) -> None:
+    """Take a wallet of the server's signer from an account. What was signed before goes on."""
+    from renown.store.signer_grants import revoke_wallet
+
+    _change_grants(revoke_wallet, account, wallet, json)
+
+
+def _change_grants(
+    change: Callable[[Tx, int, bytes], Awaitable[None]], account: str, wallet: str, json: bool
 ) -> None:
-    """Allow an account the server's own signer, or no longer. Writes signed before go on."""
     from renown.cli.runtime import database, load
 
-    if may_use not in ("on", "off"):
-        raise BadParameter("say `on` or `off`", parameter="on|off")
+    address = parse_address(wallet)
     settings = load()
 
     async def work() -> None:
-        from renown.store.accounts import set_signer
         from renown.store.pool import transaction
+        from renown.store.signer_grants import granted_to
 
         async with database(settings) as where, where.reading() as conn, transaction(conn) as tx:
             held = await account_named(tx, account)
-            row = await set_signer(tx, held.account_id, may_use == "on")
-        _print(row, json)
+            await change(tx, held.account_id, address)
+            granted = await granted_to(tx, held.account_id)
+        _print(held, granted, json)
 
     process.run(work)
 
@@ -124,13 +153,17 @@ def close(account: AccountArgument, yes: Yes = False) -> None:
         from renown.store.accounts import close_account
         from renown.store.api_keys import keys_of
         from renown.store.pool import transaction
+        from renown.store.signer_grants import granted_to
         from renown.store.wallets import wallets_of
 
         async with database(settings) as where, where.reading() as conn, transaction(conn) as tx:
             held = await account_named(tx, account)
             keys = await keys_of(tx, held.account_id, limit=1000)
+            granted = await granted_to(tx, held.account_id)
             wallets = await wallets_of(tx, held.account_id)
-            print_fields({**shape(held), "keys": len(keys), "wallets": len(wallets)}.items())
+            print_fields(
+                {**shape(held, granted), "keys": len(keys), "wallets": len(wallets)}.items()
+            )
             if not yes:
                 say("nothing was closed; add --yes to close this account")
                 return
@@ -173,20 +206,21 @@ def tier_named(text: str) -> AccountTier:
     raise BadParameter(f"a tier is one of {', '.join(TIERS)}", parameter="TIER")
 
 
-def shape(row: AccountRow) -> dict[str, Any]:
+def shape(row: AccountRow, signer_wallets: Sequence[bytes]) -> dict[str, Any]:
     """An account as it is printed."""
     return {
         "account": str(row.uuid),
         "name": row.name,
         "tier": row.tier,
-        "may_use_signer": row.may_use_signer,
+        "signer_wallets": [checksum_address(one) for one in signer_wallets],
         "created_at": row.created_at,
         "closed_at": row.closed_at,
     }
 
 
-def _print(row: AccountRow, json: bool) -> None:
+def _print(row: AccountRow, signer_wallets: Sequence[bytes], json: bool) -> None:
+    shown = shape(row, signer_wallets)
     if json:
-        print_json(shape(row))
+        print_json(shown)
     else:
-        print_fields(shape(row).items())
+        print_fields(shown.items())

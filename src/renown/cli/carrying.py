@@ -14,10 +14,12 @@ from renown.cli.checking import (
     check_typed_data,
     cost_wei,
     highest_fee_wei,
-    hosted_below,
+    hosted_base,
+    is_same_site,
     read_unsigned,
 )
 from renown.cli.console import clean, err, print_fields, print_json, print_table, say
+from renown.derive.files import File
 from renown.derive.operation import PlannedStep
 from renown.derive.plan import plan
 from renown.derive.writes import SetWallet, Write
@@ -47,13 +49,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: int | None = None
     new_wallet: Any = None  # LocalSigner | None
 
-    def steps(self, told: Operation) -> tuple[PlannedStep, ...]:
-        """What the transactions have to be, once it is known where the API hosts files."""
-        content = getattr(self.write, "content", None)
-        write = self.write
-        if content is not None:
-            write = msgspec.structs.replace(write, content=hosted_below(told, content))
-        return plan(write, self.on, self.agent_id).steps
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """What the transactions have to be."""
+        return plan(self.write, self.on, self.agent_id).steps
 
 
 async def carry_out(actor: Actor, asked: Asked) -> int:
@@ -69,13 +68,15 @@ async def carry_out(actor: Actor, asked: Asked) -> int:
     body = asked.body | {"from": checksum_address(actor.address), "mode": actor.mode}
     told = await _ask(actor, asked, body | {"dry_run": True})
     ours = actor.signer is not None
-    check(told, asked.steps(told), asked.on, actor.address, ours=ours)
+    asked = agree_on_host(actor, told, asked)
+    check(told, asked.steps, asked.on, actor.address, ours=ours)
     show_plan(told, how)
     if how.dry_run:
         return 0
     confirm(how, "Sign and send?" if ours else "Have the server sign it?")
     begun = await _ask(actor, asked, body, key=idempotency_key())
-    check(begun, asked.steps(begun), asked.on, actor.address, ours=ours)
+    asked = agree_on_host(actor, begun, asked)
+    check(begun, asked.steps, asked.on, actor.address, ours=ours)
     if begun.next == "sign-typed-data" and isinstance(asked.write, SetWallet):
         begun, asked = await let_wallet_sign(actor, begun, asked, asked.write)
     return await see_through(actor, begun, asked, highest_fee_wei(told.transactions))
@@ -117,7 +118,8 @@ async def see_through(actor: Actor, begun: Operation, asked: Asked, fee_wei: int
         if operation.is_waiting_for_fees and actor.signer is not None:
             operation = await tried_again(actor, operation)
         if operation.next == "sign" and actor.signer is not None:
-            check(operation, asked.steps(operation), asked.on, actor.address)
+            asked = agree_on_host(actor, operation, asked)
+            check(operation, asked.steps, asked.on, actor.address)
             fee_wei = fee_wei or ask_about_fee(actor, operation)
             operation = await sign_and_relay(actor, operation, fee_wei)
         operation = await watched(actor, operation)
@@ -143,6 +145,36 @@ async def sign_and_relay(actor: Actor, operation: Operation, fee_wei: int) -> Op
     path = f"/v1/operations/{operation.id}/transactions"
     answer = await actor.api.post(path, {"transactions": raws}, key=idempotency_key())
     return read_operation(answer)
+
+
+def agree_on_host(actor: Actor, told: Operation, asked: Asked) -> Asked:
+    """What was asked, with where the API hosts its file: at the API itself, or where the user says
+    yes to. Once that is settled it stays.
+
+    Raises:
+        TransactionRefused: it is elsewhere, and --yes leaves nobody to ask.
+        typer.Abort: the answer was no.
+    """
+    content = getattr(asked.write, "content", None)
+    if not isinstance(content, File) or not content.hosted or content.base_url:
+        return asked
+    base = hosted_base(told)
+    if base is None:
+        return asked
+    if not is_same_site(base, actor.api.url):
+        where = f"the file would be served at {clean(base)}, and the API is at {actor.api.url}"
+        if actor.how.dry_run:
+            say(f"warning: {where}")
+        elif actor.how.yes:
+            raise TransactionRefused(
+                f"{where}: is RENOWN_PUBLIC_URL what clients call? Without --yes you are asked"
+            )
+        else:
+            say(where)
+            confirm(actor.how, "Is that right?")
+    placed = File(content.fields, hosted=True, base_url=base)
+    write = msgspec.structs.replace(asked.write, content=placed)
+    return msgspec.structs.replace(asked, write=write)
 
 
 def to_sign(operation: Operation) -> list[OperationTransaction]:
@@ -226,9 +258,22 @@ def report(operation: Operation, how: How) -> int:
         elif one.problem:
             say(f"transaction {one.step} is held up: {one.problem}")
     if operation.has_failed:
-        say(f"it is {operation.state}; `renown operation {operation.id} --resume` tries the rest")
+        resumed = f"`renown operation {operation.id} --resume` tries the rest"
+        say(f"it is {operation.state}; {resumed}{_when(operation)}")
         return EX_DATAERR
     return 0
+
+
+def _when(operation: Operation) -> str:
+    """What was in a block, and failed there, is signed again when that block cannot be undone."""
+    if operation.mode == "managed":
+        return ""  # the server waits for that by itself
+    blocks = [
+        one.block_number
+        for one in operation.transactions
+        if one.state == "failed" and one.block_number is not None
+    ]
+    return f" when block {max(blocks)} is final" if blocks else ""
 
 
 def ether(wei: int) -> str:

@@ -6,9 +6,10 @@ transactions that are its calls, byte for byte, are signed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
-from renown.derive.files import Content, File
 from renown.derive.operation import AwaitsAgentId, PlannedStep
 from renown.derive.plan import call_step, fill_agent_id
 from renown.errors import BadAddress, RenownError, TransactionRefused
@@ -22,6 +23,8 @@ from renown.types import AgentRef, parse_address, parse_agent_key
 MOST_DEARER = 2
 """How many times the fee shown a transaction may offer when it is signed: fees move."""
 MOST_GAS = 30_000_000
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PLAIN_BASE = re.compile(rb"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~%/-]*)?")
 
 
 def read_unsigned(prepared: OperationTransaction) -> UnsignedTransaction:
@@ -159,13 +162,14 @@ def check_typed_data(
     return owner, deadline
 
 
-def hosted_below(told: Operation, content: Content | None) -> Content | None:
-    """`content`, with where the API says it hosts it; the file's name there is its hash.
+def hosted_base(told: Operation) -> str | None:
+    """Where the API says it hosts the file that a transaction names; None where none does.
 
-    What is left to the API is the address of the host alone, which the plan shows.
+    The address of the host is all of a hosted file that is left to the API: its name is its hash.
+
+    Raises:
+        TransactionRefused: that is no plain address, which could hold another file by itself.
     """
-    if not isinstance(content, File) or not content.hosted:
-        return content
     for prepared in told.transactions:
         if prepared.unsigned is None:
             continue
@@ -175,8 +179,29 @@ def hosted_below(told: Operation, content: Content | None) -> Content | None:
             continue
         base, found, _ = uri.partition(b"/v1/files/")
         if found:
-            return File(content.fields, hosted=True, base_url=base.decode("ascii", "replace"))
-    return content
+            if _PLAIN_BASE.fullmatch(base) is None:
+                raise TransactionRefused(
+                    f"transaction {prepared.step} of the API names no plain http(s) address of a "
+                    "file. Nothing was signed"
+                )
+            return str(base, "ascii")
+    return None
+
+
+def is_same_site(one_url: str, other_url: str) -> bool:
+    """Whether two URLs have one origin; all names of this machine are one."""
+    one, other = _origin(one_url), _origin(other_url)
+    return one is not None and one == other
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    host = "localhost" if parts.hostname in LOOPBACK else parts.hostname
+    return parts.scheme, host, port
 
 
 def _is_call(calldata: bytes, step: PlannedStep, told: Operation, on: Deployment) -> bool:
@@ -189,15 +214,7 @@ def _is_call(calldata: bytes, step: PlannedStep, told: Operation, on: Deployment
 
 
 def _names_itself(calldata: bytes, template: AwaitsAgentId, agent_id: int, on: Deployment) -> bool:
-    base_url = template.base_url
-    if template.hosted:
-        try:
-            uri = calls.read_call(calldata).arguments.get("uri", b"")
-        except ValueError:
-            return False
-        base_url = uri.partition(b"/v1/files/")[0].decode("ascii", "replace")
-    known = AwaitsAgentId(template.file, template.hosted, base_url)
-    return calldata == fill_agent_id(known, agent_id, on.chain_id, on.identity)[0]
+    return calldata == fill_agent_id(template, agent_id, on.chain_id, on.identity)[0]
 
 
 def _another(prepared: OperationTransaction, what: str) -> TransactionRefused:

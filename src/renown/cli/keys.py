@@ -12,6 +12,7 @@ from renown.cli.accounts import account_named, tier_named
 from renown.cli.console import print_json, print_lines, print_table, say
 from renown.cli.options import Json, Yes, examples
 from renown.errors import BadParameter
+from renown.types import parse_address
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,6 +29,8 @@ _keys = typer.Typer(
     epilog=examples("KEY=$(renown keys create demo)", "renown keys list"),
 )
 USUAL_SCOPES = ("read", "write", "link")
+FIRST_SCOPES = (*USUAL_SCOPES, "admin")
+"""Of a new account's key: without `admin` nobody could give the account a wallet."""
 DAY_SECONDS = 86_400
 
 OfAccount = Annotated[
@@ -50,7 +53,8 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "KEY=$(renown keys create demo)",
             "renown keys create ci --account demo --scope read --expires 90",
-            "renown keys create robot --tier pro --may-use-signer --json",
+            "renown keys create robot --tier pro --json "
+            "--signer-wallet 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
         ),
     )(create)
     _keys.command(
@@ -83,17 +87,22 @@ def create(
             "--scope",
             metavar="SCOPE",
             help="`read`, `write`, `link`, `audit` or `admin`; may be given several times.  "
-            "[default: read, write, link]",
+            "[default: read, write, link; of a new account admin, too]",
         ),
     ] = None,
     expires: Annotated[
         int | None,
         typer.Option(min=1, max=3650, metavar="DAYS", help="Days it works. Default: for ever."),
     ] = None,
-    may_use_signer: Annotated[
-        bool,
-        typer.Option("--may-use-signer", help="The server's signer acts for the new account."),
-    ] = False,
+    signer_wallet: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--signer-wallet",
+            metavar="ADDRESS",
+            help="A wallet of the server's signer that acts for the new account, and for no other; "
+            "may be given several times.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a key, for a new account of the same name unless --account names one.
@@ -104,12 +113,14 @@ def create(
 
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise BadParameter("a name has 1 to 100 printable characters", parameter="NAME")
-    if account is not None and (may_use_signer or tier != "free"):
+    signer_wallets = [parse_address(one) for one in signer_wallet or ()]
+    if account is not None and (signer_wallets or tier != "free"):
         raise BadParameter(
-            "--tier and --may-use-signer are for a new account; for this one see `renown accounts`",
+            "--tier and --signer-wallet are for a new account; for this one see `renown accounts`",
             parameter="--account",
         )
-    of_tier, scopes = tier_named(tier), _scopes(scope or USUAL_SCOPES)
+    usual = FIRST_SCOPES if account is None else USUAL_SCOPES
+    of_tier, scopes = tier_named(tier), _scopes(scope or usual)
     settings = load()
     peppers = settings.key_peppers()
 
@@ -117,12 +128,15 @@ def create(
         from renown.store.accounts import create_account
         from renown.store.api_keys import Wanted, issue_key
         from renown.store.pool import transaction
+        from renown.store.signer_grants import grant_wallet
 
         async with database(settings) as where, where.reading() as conn:
             await _warn_of_other_pepper(conn, peppers)
             async with transaction(conn) as tx:
                 if account is None:
-                    of = await create_account(tx, name, tier=of_tier, may_use_signer=may_use_signer)
+                    of = await create_account(tx, name, tier=of_tier)
+                    for address in signer_wallets:
+                        await grant_wallet(tx, of.account_id, address)
                 else:
                     of = await account_named(tx, account)
                 wanted = Wanted(
@@ -132,6 +146,11 @@ def create(
                     lifetime=None if expires is None else timedelta(days=expires),
                 )
                 made = await issue_key(tx, peppers, wanted)
+        if not scope and account is None:
+            say(
+                "with admin it can make keys and add wallets; for a program make a lesser key: "
+                f"renown keys create NAME --account {of.uuid}"
+            )
         _print_made(made, of.uuid, json)
 
     process.run(work)

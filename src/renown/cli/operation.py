@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from renown.cli.acting import How, acting, acts
 from renown.cli.console import print_json, print_table, say
 from renown.cli.options import examples
 from renown.errors import BadParameter
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +40,9 @@ def operation(
     """
     if resume and operation_id is None:
         raise BadParameter("--resume: which one?")
+
+    if operation_id is not None and _ID.fullmatch(operation_id) is None:
+        raise BadParameter(f"{operation_id[:100]}: an operation's id is a UUID")
 
     async def work() -> int:
         from renown.cli.runtime import load

@@ -40,6 +40,8 @@ DEVNET_NODE = "http://127.0.0.1:8545"
 RECEIPT_TRIES, RECEIPT_PAUSE_SECONDS = 360, 0.5
 LINK_TRIES = 8
 ZERO = bytes(20)
+_MOST_DECIMALS = 77
+"""That a token's amounts can have: 10^77 is the largest power in 256 bits."""
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -88,7 +90,8 @@ def pay(
 ) -> None:
     """Pay an agent: a transfer of a token to its wallet, which is then linked to it.
 
-    The wallet is read from the chain, not from the API. The transfer goes through RPC_URL.
+    The wallet is read from the chain, not from the API. The transfer goes through RPC_URL. To link
+    it, the account should have proved the wallet that pays: `renown wallet prove`.
     """
     if (amount is None) is (link is None):
         raise BadParameter("give an AMOUNT to pay, or --link a payment that was made")
@@ -104,6 +107,7 @@ def pay(
         if how.managed:
             raise BadParameter("the server's signer calls registries only: pay with a key of yours")
         assert amount is not None
+        units_of(amount, _MOST_DECIMALS)  # is it one, whatever the token?
         async with acting(how) as actor:
             agent = await find_agent(actor.api, key)
             require_own_chain(actor, agent.on.chain_id)

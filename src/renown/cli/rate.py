@@ -81,6 +81,7 @@ def rate(
         from renown.derive.writes import GiveFeedback, exact_value, feedback_file
 
         number, scale = exact_value(value, decimals)
+        paid_by = None if paid is None else _hash(paid)
         given = GiveFeedback(
             value=number,
             decimals=scale,
@@ -98,7 +99,7 @@ def rate(
         async with acting(how) as actor:
             agent = await find_agent(actor.api, key)
             proof = None
-            if paid is not None:
+            if paid_by is not None:
                 if agent.wallet is None:
                     raise BadParameter("--paid: the agent has no wallet that could be paid")
                 pay_chain = chain_named(paid_chain, agent.on.slug).chain_id
@@ -106,10 +107,10 @@ def rate(
                     "fromAddress": checksum_address(actor.address),
                     "toAddress": checksum_address(agent.wallet),
                     "chainId": str(pay_chain),
-                    "txHash": _hash(paid),
+                    "txHash": paid_by,
                 }
                 body["proof_of_payment"] = {
-                    "tx_hash": _hash(paid),
+                    "tx_hash": paid_by,
                     "chain_id": pay_chain,
                     "from": proof["fromAddress"],
                     "to": proof["toAddress"],

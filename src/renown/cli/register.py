@@ -80,6 +80,7 @@ def register(
         on = chain_named(chain)
         content, pairs = content_of(source, hosted=hosted), entries(metadata)
         write = Register(content=content, metadata=pairs, names_itself=names_itself)
+        write.check()
         body = {
             "chain": on.chain_id,
             "metadata": {key.decode(): value.decode() for key, value in pairs},
@@ -119,6 +120,7 @@ def update(
         from renown.derive.writes import Update
 
         content, pairs = content_of(source, hosted=hosted), entries(metadata)
+        Update(content=None if source is None else content, metadata=pairs).check()
         async with acting(how) as actor:
             agent = await find_agent(actor.api, key)
             body = {"metadata": {key.decode(): value.decode() or None for key, value in pairs}}

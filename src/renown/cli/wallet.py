@@ -15,8 +15,6 @@ from renown.cli.options import Key, examples
 from renown.errors import BadParameter, WalletProofRefused
 from renown.types import checksum_address, parse_address
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -151,6 +149,7 @@ def check_message(text: str, address: bytes, api_url: str) -> None:
     Raises:
         WalletProofRefused: it is for another site or wallet, or is something else altogether.
     """
+    from renown.cli.checking import LOOPBACK
     from renown.spec.siwe import parse
 
     try:

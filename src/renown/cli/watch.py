@@ -1,7 +1,8 @@
-"""`renown watch`: send and watch the transactions of operations, beside an API or without one."""
+"""`renown watch`: operations sent and watched, payments settled, beside an API or without one."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -29,12 +30,14 @@ def watch(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Sign, send and watch what was asked of chains, until it is final.
+    """Sign, send and watch what was asked of chains, until it is final, and settle payments.
 
     `renown up` does so by itself; this is for an installation of several processes. It may run as
     often as one likes, and be stopped at any time: signed transactions are in the database before
     they are sent, and only the same bytes are sent again. It signs with the wallets of
     RENOWN_SIGNER_KEYSTORES or RENOWN_SIGNER_URL; without them it watches what others signed.
+    Payments that were linked, or that feedback files name, are held against their chains by one
+    process per database at a time.
     """
     from renown.cli.runtime import chosen, database, load
 
@@ -42,9 +45,9 @@ def watch(
     chains = chosen(settings)
 
     async def work() -> None:
+        from renown.cli.settling import settle_once, settling
         from renown.cli.writing import nodes_of, writing
         from renown.errors import BadSettings
-        from renown.ingest.operations import Watcher
 
         urls = nodes_of(settings, chains)
         if not urls:
@@ -53,18 +56,13 @@ def watch(
             async with where.reading():  # the schema is current
                 pass
             found.reach(urls)
-            watcher = Watcher(
-                where.connect,
-                found.writers,
-                found.signer,
-                max_fee_wei=round(settings.signer_max_fee_gwei * 10**9),
-            )
             if not once:
-                say(f"watching operations on {len(found.writers)} chains")
-                await watcher.run()
-            count = await watcher.run_once()
-        say(f"watch: looked at {count:,} operations")
+                say(f"watching operations and payments on {len(found.writers)} chains")
+                async with settling(settings, where, found):
+                    await asyncio.Event().wait()
+            operations, payments = await settle_once(settings, where, found)
+        say(f"watch: looked at {operations:,} operations and {payments:,} transactions of payments")
         if json:
-            print_json({"operations": count})
+            print_json({"operations": operations, "payment_transactions": payments})
 
     process.run(work, service=not once)

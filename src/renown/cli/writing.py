@@ -24,7 +24,7 @@ class Writing(msgspec.Struct):
 
     writers         by chain id; filled while the process starts, when a node's address is known
     signer          whose wallets the server signs with; None: with none
-    signer_is_open  whether every account may use it
+    signer_is_open  whether every account may use it, on the chains that it signs for
     """
 
     writers: dict[int, ChainWriter]
@@ -44,7 +44,8 @@ async def writing(settings: Settings, *, own_devnet: bool = False) -> AsyncItera
 
     Args:
         own_devnet: this process starts a devnet and follows nothing else. Its ten wallets, whose
-            keys the world knows, are then the signer, unless the settings name one.
+            keys the world knows, are then the signer, unless the settings name one. For that chain
+            alone: the settings may name nodes of others.
 
     Raises:
         BadSettings: keystores without a password, or beside a remote signer.
@@ -104,8 +105,10 @@ def _password(path: Path) -> str:
 def _of_devnet() -> Signer:
     from renown.chain.devnet.wallets import devnet_wallets
     from renown.chain.tx.signer import LocalSigner
+    from renown.spec.deployments import DEVNET_CHAIN_ID
 
-    return LocalSigner.from_keys([wallet.private_key for wallet in devnet_wallets()])
+    keys = [wallet.private_key for wallet in devnet_wallets()]
+    return LocalSigner.from_keys(keys, chains=frozenset({DEVNET_CHAIN_ID}))
 
 
 async def _close(found: Writing) -> None:

@@ -101,12 +101,13 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     template: AnyTemplate | None = None
 
 
-def operation_state(steps: Sequence[StepState]) -> State:
+def operation_state(mode: Mode, steps: Sequence[StepState]) -> State:
     """The state of an operation from those of its steps, in their order.
 
-    While something is on its way (sent, or thrown back by a reorganisation) the operation is, too.
-    When nothing is, and only some steps are in blocks, it is `partly_applied`: what is left can be
-    resumed.
+    While something is on its way (sent, or thrown back by a reorganisation) the operation is, too;
+    also between two steps that the server signs, unless one failed. When nothing is, and only some
+    steps are in blocks, it is `partly_applied`: what is left waits for its owner, who signs it or
+    has it resumed.
     """
     if any(state == "submitted" for state in steps):
         return "submitted"
@@ -115,9 +116,9 @@ def operation_state(steps: Sequence[StepState]) -> State:
     applied = sum(state in APPLIED for state in steps)
     if applied == len(steps):
         return "final" if all(state == "final" for state in steps) else "included"
-    if applied:
-        return "partly_applied"
     first_over = next((state for state in steps if state in OVER), None)
+    if applied:
+        return "submitted" if mode == "managed" and first_over is None else "partly_applied"
     return first_over or "prepared"
 
 

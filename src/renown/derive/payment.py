@@ -1,8 +1,9 @@
 """Which transfers of a transaction pay which agent and which feedback. Pure.
 
 Somebody claims that a transaction paid an agent: an account that links it, or a feedback file that
-names it. All claims about one transaction are settled together, in the order in which they were
-made, so that the same claims come out the same however late one of them is found.
+names it. All claims about one transaction are settled together, by who makes them and then in the
+order in which they were made, so that the same claims come out the same however late one of them is
+found.
 
 Source: ERC-8004, "proofOfPayment": the receiver is the agent's wallet or owner, the payer is the
 client, and no payment serves two feedbacks.
@@ -71,12 +72,15 @@ class AgentThen(msgspec.Struct, frozen=True):
 
     Attributes:
         owner, wallet: None where it had none; both are None before its registration.
+        is_wallet_its_own: the wallet signed for it on the chain that it was paid on, and was that
+            of no other agent there.
         declared: receivers that its file or its endpoints named for that chain at that time.
         is_final: the facts behind it cannot be reorganised any more.
     """
 
     owner: bytes | None = None
     wallet: bytes | None = None
+    is_wallet_its_own: bool = False
     declared: frozenset[bytes] = frozenset()
     is_final: bool = True
 
@@ -89,7 +93,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         client: who gave the feedback; None where an account links.
         log_index: of the transfer meant; None: any to the agent.
         payer, payee: as claimed; None: not said.
-        proved: wallets that the linking account has shown to be its own.
+        proved: wallets that the linking account had shown to be its own.
         is_final: whether what it hangs on, a feedback, is final.
     """
 
@@ -123,7 +127,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """A transfer that counts: for one agent, and at most one feedback."""
+    """A transfer that counts: for one agent, and at most one feedback.
+
+    `claim_id` is the first claim for that agent, of a party to the payment if one made any.
+    """
 
     transfer: Transfer
     chain_id: int
@@ -174,16 +181,31 @@ def settle(
             verdicts[claim.claim_id] = msgspec.structs.replace(fits, is_settled=settled)
         else:
             fitting.append((claim, then, fits))
-    for claim, then, fits in fitting:
-        verdicts[claim.claim_id] = table.take(claim, then, fits)
+    for turn in _TURNS:
+        for claim, then, fits in fitting:
+            meant = [fit for fit in fits if fit.turn == turn]
+            if not meant:
+                continue
+            found, before = table.take(claim, then, meant), verdicts.get(claim.claim_id)
+            if before is None or before.state == "refused":
+                verdicts[claim.claim_id] = found
     return Outcome(verdicts, table.counted())
 
 
+_OF_PAYER, _OF_PARTY, _OF_STRANGER = _TURNS = (0, 1, 2)
+"""Who is heard first: the feedback of who paid, then an account that has proved the payer's or the
+receiver's wallet, then anybody.
+
+A rating comes after its payment. Were it not heard first, an owner of several agents could link the
+payment to another of them, and whoever paid and rates badly would be told that he did not pay."""
+
+
 class _Fit(msgspec.Struct, frozen=True):
-    """A transfer that a claim may mean, and why its receiver is the agent."""
+    """A transfer that a claim may mean, why its receiver is the agent, and when it is heard."""
 
     transfer: Transfer
     basis: Basis
+    turn: int = _OF_STRANGER
 
 
 class _Table:
@@ -192,6 +214,7 @@ class _Table:
     def __init__(self, is_final: bool) -> None:
         self._is_final = is_final
         self._held: dict[int, Counted] = {}
+        self._brought: dict[int, tuple[bool, tuple[int, ...], UUID]] = {}
 
     def counted(self) -> tuple[Counted, ...]:
         return tuple(self._held[log_index] for log_index in sorted(self._held))
@@ -228,16 +251,21 @@ class _Table:
         )
 
     def _count(self, claim: Claim, fit: _Fit, final: bool) -> None:
-        held = self._held.get(fit.transfer.log_index)
+        place = fit.transfer.log_index
         feedback = claim.claim_id if claim.client is not None else None
+        bringing = (fit.turn == _OF_STRANGER, claim.order, claim.claim_id)
+        held = self._held.get(place)
         if held is not None:
-            self._held[fit.transfer.log_index] = msgspec.structs.replace(
+            self._brought[place] = min(self._brought[place], bringing)
+            self._held[place] = msgspec.structs.replace(
                 held,
+                claim_id=self._brought[place][-1],
                 feedback_claim_id=held.feedback_claim_id or feedback,
                 is_final=held.is_final or final,
             )
             return
-        self._held[fit.transfer.log_index] = Counted(
+        self._brought[place] = bringing
+        self._held[place] = Counted(
             fit.transfer,
             claim.chain_id,
             claim.agent_id,
@@ -308,22 +336,29 @@ def _fits(
     ]
     if not foreign:
         return _refused("self-payment", "the agent, or its owner, paid itself")
-    # To name a receiver proves nothing: one could declare the address of any busy shop. So a party
-    # to the payment has to say that it was for this agent.
+    # To name a receiver proves nothing: one could declare the address of any busy shop. Nor does a
+    # wallet that registration put there unasked, or that several agents have. So a party to the
+    # payment has to say that it was for this agent.
     told = [
-        fit
+        msgspec.structs.replace(fit, turn=turn)
         for fit in foreign
-        if fit.basis != "declared"
-        or claim.client is not None
-        or not claim.proved.isdisjoint((fit.transfer.payer, fit.transfer.payee))
+        if (turn := _turn(claim, fit)) != _OF_STRANGER
+        or (fit.basis == "wallet" and then.is_wallet_its_own)
     ]
     if not told:
         return _refused(
             "not-a-party",
-            "the receiver is one that the agent only declares: the payer or the receiver has to"
-            " link it, with an account that has proved that wallet",
+            "nothing on the chain ties the receiver to this agent alone: the payer or the receiver"
+            " has to link it, with an account that has proved that wallet",
         )
     return told
+
+
+def _turn(claim: Claim, fit: _Fit) -> int:
+    if claim.client is not None:
+        return _OF_PAYER  # the rules before leave no other payer
+    parties = (fit.transfer.payer, fit.transfer.payee)
+    return _OF_STRANGER if claim.proved.isdisjoint(parties) else _OF_PARTY
 
 
 def _basis(claim: Claim, then: AgentThen, payee: bytes) -> Basis | None:

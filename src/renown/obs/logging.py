@@ -27,6 +27,7 @@ _SECRET_NAME = re.compile(
 # Up to white space or a quote: URLs in messages of libraries end there.
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>`]+")
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
+_API_KEY = re.compile(r"\bak_[a-z]+_[A-Za-z0-9_]{16,}")
 _ASSIGNED = re.compile(
     r"\b(password|passwd|api[_-]?key|token|secret)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)",
     re.IGNORECASE,
@@ -84,7 +85,8 @@ def redact(_: Any, __: str, event: EventDict) -> EventDict:
     """Processor: hide what must not be written, wherever it stands in an event.
 
     Values under names like `password`, `authorization`, `token` or `dsn` are hidden whole; URLs
-    lose everything but scheme and host; `Bearer ...` and `password=...` inside text are hidden.
+    lose everything but scheme and host; `Bearer ...`, API keys and `password=...` inside text are
+    hidden.
     """
     return {
         key: HIDDEN if _SECRET_NAME.search(key) and value is not None else _redacted(value)
@@ -96,6 +98,7 @@ def redact_text(text: str) -> str:
     """`text` with URLs reduced to scheme and host, and credentials hidden."""
     text = _URL.sub(_shown, text)
     text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
+    text = _API_KEY.sub(f"ak_{HIDDEN}", text)
     return _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
 
 

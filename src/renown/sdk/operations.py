@@ -77,8 +77,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_waiting_for_fees(self) -> bool:
-        """Whether the next transaction is known since the last one is in a block, and only has to
-        be prepared: nothing failed, but `resume` is what it waits for."""
+        """Whether nothing failed, but the next transaction could not be prepared when the last one
+        was in a block: `resume` does it, or says why not."""
         return self.next == "resume" and not self.has_failed
 
 

@@ -98,7 +98,8 @@ class MemoryWindows:
         now_ms = self._clock_ms() + self._ahead_ms
         number, elapsed_ms = divmod(now_ms, WINDOW_MS)
         left_ms = WINDOW_MS - elapsed_ms
-        counters, windows, allowed = self._counters, list[Window](), True
+        counters, allowed = self._counters, True
+        windows: list[Window] = []
         for _, counter, most in limits:
             kept = counters.get(counter)
             if kept is None:

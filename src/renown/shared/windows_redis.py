@@ -26,7 +26,8 @@ MOST_AT_ONCE = 256
 
 # The decision of `derive.windows`, on the server's clock. Its numbers are doubles, exact to 2**53;
 # the largest here is a limit times WINDOW_MS. A counter is the text `window:before:running`, and
-# goes when its running window is of no use any more.
+# goes when its running window is of no use any more. The answer is one text of numbers, because the
+# client reads a list of numbers line by line.
 _SCRIPT = f"""
 local width = {WINDOW_MS}
 local now
@@ -68,7 +69,7 @@ if answer[1] == 1 then
       'PX', 2 * width - answer[at + 1])
   end
 end
-return answer
+return table.concat(answer, ' ')
 """
 _DIGEST = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
@@ -123,8 +124,9 @@ class RedisWindows:
         for (limits, answer), reply in zip(batch, replies, strict=True):
             if answer.done():  # whoever asked has gone
                 continue
-            if isinstance(reply, list) and len(reply) == 1 + 4 * len(limits):
-                answer.set_result(_counted(reply))
+            numbers = _numbers(reply)
+            if len(numbers) == 1 + 4 * len(limits):
+                answer.set_result(_counted(numbers))
             else:
                 answer.set_exception(SharedStoreError("no count", host=self._store.host))
 
@@ -148,6 +150,14 @@ class RedisWindows:
         return await pipe.execute(raise_on_error=False)
 
 
-def _counted(reply: list[int]) -> Counted:
-    windows = [Window(*reply[at : at + 4]) for at in range(1, len(reply), 4)]
-    return Counted(reply[0] == 1, windows)
+def _numbers(reply: Any) -> list[int]:
+    """Of what the script answered; empty if something else did."""
+    try:
+        return [int(text) for text in reply.split()]
+    except (AttributeError, ValueError):
+        return []
+
+
+def _counted(numbers: list[int]) -> Counted:
+    windows = [Window(*numbers[at : at + 4]) for at in range(1, len(numbers), 4)]
+    return Counted(numbers[0] == 1, windows)

@@ -81,6 +81,15 @@ class Sent(msgspec.Struct, frozen=True):
     ] = ""
 
 
+def least_gas(calldata: bytes) -> int:
+    """Gas that a call takes before it begins: less is valid on no chain.
+
+    Source: EIP-2028. Some chains take more (EIP-7623, or what a rollup pays for).
+    """
+    zeros = calldata.count(0)
+    return 21_000 + 4 * zeros + 16 * (len(calldata) - zeros)
+
+
 def as_json(transaction: UnsignedTransaction) -> dict[str, Any]:
     """As wallets take it (`eth_sendTransaction`): hex quantities, addresses in lower case."""
     return {

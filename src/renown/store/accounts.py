@@ -24,23 +24,20 @@ class AccountRow(msgspec.Struct, frozen=True):
     uuid: UUID
     name: str
     tier: AccountTier
-    may_use_signer: bool
     created_at: datetime
     closed_at: datetime | None
 
 
-_COLUMNS: LiteralString = "account_id, uuid, name, tier, may_use_signer, created_at, closed_at"
+_COLUMNS: LiteralString = "account_id, uuid, name, tier, created_at, closed_at"
 
 CREATE: LiteralString = f"""
-INSERT INTO account (name, tier, may_use_signer) VALUES ($1, $2, $3) RETURNING {_COLUMNS}
+INSERT INTO account (name, tier) VALUES ($1, $2) RETURNING {_COLUMNS}
 """
 
 
-async def create_account(
-    tx: Tx, name: str, *, tier: AccountTier = "free", may_use_signer: bool = False
-) -> AccountRow:
+async def create_account(tx: Tx, name: str, *, tier: AccountTier = "free") -> AccountRow:
     """A new account. `name` is 1 to 100 characters and need not be unique."""
-    row = await tx.fetchrow(CREATE, name, tier, may_use_signer)
+    row = await tx.fetchrow(CREATE, name, tier)
     assert row is not None
     return AccountRow(*row)
 
@@ -96,20 +93,15 @@ SELECT pg_notify($2, key_id) FROM api_key
 SET_TIER: LiteralString = f"""
 UPDATE account SET tier = $2 WHERE account_id = $1 AND closed_at IS NULL RETURNING {_COLUMNS}
 """
-SET_SIGNER: LiteralString = f"""
-UPDATE account SET may_use_signer = $2 WHERE account_id = $1 AND closed_at IS NULL
-RETURNING {_COLUMNS}
-"""
 
 
 async def set_tier(tx: Tx, account_id: int, tier: AccountTier) -> AccountRow:
     """Put an account on a tier; its keys have that tier's limits at once. Raises Conflict."""
-    return await _changed(tx, SET_TIER, account_id, tier)
-
-
-async def set_signer(tx: Tx, account_id: int, may_use_signer: bool) -> AccountRow:
-    """Whether the server's signer acts for the account. Raises Conflict."""
-    return await _changed(tx, SET_SIGNER, account_id, may_use_signer)
+    row = await tx.fetchrow(SET_TIER, account_id, tier)
+    if row is None:
+        raise Conflict("the account is closed")
+    await tx.execute(ANNOUNCE, account_id, KEY_CHANNEL)
+    return AccountRow(*row)
 
 
 CLOSE: LiteralString = f"""
@@ -117,6 +109,7 @@ UPDATE account SET closed_at = now() WHERE account_id = $1 AND closed_at IS NULL
 RETURNING {_COLUMNS}
 """
 FREE_WALLETS: LiteralString = "DELETE FROM account_wallet WHERE account_id = $1"
+FREE_SIGNER: LiteralString = "DELETE FROM signer_grant WHERE account_id = $1"
 REVOKE_ALL: LiteralString = """
 UPDATE api_key SET revoked_at = now() WHERE account_id = $1 AND revoked_at IS NULL
 RETURNING key_id
@@ -126,7 +119,8 @@ RETURNING key_id
 async def close_account(tx: Tx, account_id: int) -> AccountRow:
     """Close an account for good: its keys are revoked, its wallets are free for others.
 
-    What it did stays: operations on their way are followed to their end.
+    What it did stays: operations on their way are followed to their end. The server's signer signs
+    nothing more for it.
 
     Raises:
         Conflict: it is closed already.
@@ -135,16 +129,7 @@ async def close_account(tx: Tx, account_id: int) -> AccountRow:
     if row is None:
         raise Conflict("the account is closed already")
     await tx.execute(FREE_WALLETS, account_id)
+    await tx.execute(FREE_SIGNER, account_id)
     for (key_id,) in await tx.fetch(REVOKE_ALL, account_id):
         await tx.execute(NOTIFY, KEY_CHANNEL, key_id)
-    return AccountRow(*row)
-
-
-async def _changed(
-    tx: Tx, statement: LiteralString, account_id: int, value: str | bool
-) -> AccountRow:
-    row = await tx.fetchrow(statement, account_id, value)
-    if row is None:
-        raise Conflict("the account is closed")
-    await tx.execute(ANNOUNCE, account_id, KEY_CHANNEL)
     return AccountRow(*row)

@@ -30,7 +30,6 @@ class KeyHolder(msgspec.Struct, frozen=True):
     account_id: int
     account: UUID
     tier: AccountTier
-    may_use_signer: bool
     scopes: list[str]
     secret_hash: bytes
     pepper_version: str
@@ -41,8 +40,8 @@ class KeyHolder(msgspec.Struct, frozen=True):
 # A key that is not there any more and one that never was must look alike, so the row is found
 # whatever its state.
 FIND: LiteralString = """
-SELECT k.key_id, k.account_id, a.uuid, a.tier, a.may_use_signer, k.scopes, k.secret_hash,
-       k.pepper_version, k.expires_at, k.revoked_at IS NOT NULL OR a.closed_at IS NOT NULL
+SELECT k.key_id, k.account_id, a.uuid, a.tier, k.scopes, k.secret_hash, k.pepper_version,
+       k.expires_at, k.revoked_at IS NOT NULL OR a.closed_at IS NOT NULL
   FROM api_key k JOIN account a USING (account_id)
  WHERE k.key_id = $1
 """

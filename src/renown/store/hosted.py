@@ -24,7 +24,8 @@ class HostedRow(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-HELD: LiteralString = "SELECT EXISTS (SELECT FROM hosted_file WHERE sha256 = $1)"
+# Waits for whoever drops it, and nobody drops it before the transaction ends.
+HELD: LiteralString = "SELECT true FROM hosted_file WHERE sha256 = $1 FOR KEY SHARE"
 # One account's files in turn: two requests at once must not both take the last room.
 IN_TURN: LiteralString = """
 SELECT pg_advisory_xact_lock(hashtextextended('renown.hosting.' || $1::bigint, 0))

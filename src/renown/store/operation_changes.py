@@ -55,7 +55,10 @@ INSERT INTO operation_event (operation_id, number, step, state, tx_hash, block_n
 SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7
   FROM operation_event WHERE operation_id = $1
 """
-STATES: LiteralString = "SELECT state FROM operation_step WHERE operation_id = $1 ORDER BY step"
+STATES: LiteralString = """
+SELECT o.mode, s.state FROM operation o JOIN operation_step s USING (operation_id)
+ WHERE o.operation_id = $1 ORDER BY s.step
+"""
 SET_STATE: LiteralString = """
 UPDATE operation SET state = $2, updated_at = now() WHERE operation_id = $1
 """
@@ -120,8 +123,8 @@ async def write_event(
 
 async def settle_state(tx: Tx, operation_id: UUID) -> State:
     """Set the operation's state by those of its steps."""
-    steps: list[StepState] = [row[0] for row in await tx.fetch(STATES, operation_id)]
-    state = operation_state(steps)
+    rows = await tx.fetch(STATES, operation_id)
+    state = operation_state(rows[0][0], [row[1] for row in rows])
     await tx.execute(SET_STATE, operation_id, state)
     return state
 

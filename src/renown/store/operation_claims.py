@@ -1,13 +1,13 @@
 """Which operations are due, and which watcher is at them.
 
-A claim is a lease: while it runs nobody else looks, and whoever holds it may be dead afterwards.
-Meanwhile `due_at` is the end of the lease; something earlier there means that somebody has asked
-for another look since.
+A claim is a lease with a name of its own: while it runs nobody else looks, and whoever holds it may
+be dead afterwards. As long as nobody asks for another look `due_at` is the end of the lease, to the
+microsecond; anything else there means that somebody has, be the lease over or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
@@ -23,28 +23,60 @@ class ClaimLost(Exception):
     """Another watcher is at this operation."""
 
 
-CLAIM: LiteralString = """
-UPDATE operation SET claimed_by = $1, claimed_until = now() + $3 * interval '1 second',
-       due_at = now() + $3 * interval '1 second'
+class Reach(msgspec.Struct, frozen=True):
+    """What a watcher can do anything about.
+
+    Attributes:
+        chains: whose operations it looks after.
+        wallets: those that its signer signs for.
+        signing_chains: on these; None: on all of them.
+    """
+
+    chains: Sequence[int]
+    wallets: Sequence[bytes] = ()
+    signing_chains: Collection[int] | None = None
+
+
+# What only waits for a signature is left to those who can give it.
+SIGNABLE: LiteralString = """
+(o.mode = 'client' OR o.sender = ANY($2::bytea[]) AND o.chain_id = ANY($3::bigint[])
+ OR EXISTS (SELECT FROM operation_transaction t
+             WHERE t.operation_id = o.operation_id AND NOT t.settled))
+"""
+CLAIM: LiteralString = (
+    """
+WITH due AS (
+    SELECT o.operation_id, o.chain_id FROM operation o
+     WHERE o.due_at <= now() AND (o.claimed_until IS NULL OR o.claimed_until <= now())
+       AND o.chain_id = ANY($1::bigint[]) AND """
+    + SIGNABLE
+    + """
+     ORDER BY o.due_at LIMIT $5
+       FOR UPDATE OF o SKIP LOCKED)
+UPDATE operation SET claimed_by = $4, claimed_until = now() + $6 * interval '1 second',
+       due_at = now() + $6 * interval '1 second'
  WHERE operation_id IN (
-           SELECT operation_id FROM operation
-            WHERE due_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
-              AND chain_id = ANY($4::bigint[])
-            ORDER BY due_at LIMIT $2
-              FOR UPDATE SKIP LOCKED)
+           SELECT operation_id FROM due WHERE chain_id = (SELECT chain_id FROM due LIMIT 1))
 RETURNING operation_id
 """
+)
 CLAIMED: LiteralString = OPERATION + " WHERE o.operation_id = ANY($1::uuid[]) ORDER BY o.created_at"
 
 
 async def claim(
-    conn: Conn, watcher: UUID, most: int, seconds: float, *, chains: list[int]
+    conn: Conn, claim_id: UUID, most: int, seconds: float, *, reach: Reach
 ) -> list[OperationRow]:
-    """Take up to `most` operations of `chains` that are due, longest due first, for `seconds`."""
-    found = [row[0] for row in await conn.fetch(CLAIM, watcher, most, seconds, chains)]
+    """Take up to `most` operations that are due, longest due first and all of one chain, for
+    `seconds`, under a name that no other claim has."""
+    found = await conn.fetch(CLAIM, *_reached(reach), claim_id, most, seconds)
     if not found:
         return []
-    return [operation_row(row) for row in await conn.fetch(CLAIMED, found)]
+    return [operation_row(row) for row in await conn.fetch(CLAIMED, [row[0] for row in found])]
+
+
+def _reached(reach: Reach) -> tuple[Sequence[int], Sequence[bytes], list[int]]:
+    chains = reach.chains if reach.signing_chains is None else reach.signing_chains
+    return reach.chains, reach.wallets, list(chains)
 
 
 HOLDER: LiteralString = """
@@ -52,15 +84,15 @@ SELECT claimed_by IS NOT DISTINCT FROM $2 FROM operation WHERE operation_id = $1
 """
 
 
-async def held(tx: Tx, operation_id: UUID, watcher: UUID) -> OperationRow:
-    """The operation as it is now, locked, if `watcher` still holds it.
+async def held(tx: Tx, operation_id: UUID, claim_id: UUID) -> OperationRow:
+    """The operation as it is now, locked, if this claim still holds it.
 
     Raises:
         ClaimLost: it took too long, and another watcher took over; or the operation is gone.
         OperationNotFound
     """
     operation = await locked(tx, operation_id)
-    if not await tx.fetchval(HOLDER, operation_id, watcher):
+    if not await tx.fetchval(HOLDER, operation_id, claim_id):
         raise ClaimLost(operation_id)
     return operation
 
@@ -68,52 +100,80 @@ async def held(tx: Tx, operation_id: UUID, watcher: UUID) -> OperationRow:
 RELEASE: LiteralString = """
 UPDATE operation
    SET claimed_by = NULL, claimed_until = NULL,
-       due_at = CASE WHEN due_at < claimed_until THEN due_at
+       due_at = CASE WHEN due_at IS DISTINCT FROM claimed_until THEN due_at
                      ELSE now() + $3 * interval '1 second' END
  WHERE operation_id = $1 AND claimed_by = $2
 """
 
 
 async def release(
-    conn: Conn, operation_id: UUID, watcher: UUID, due_in_seconds: float | None
+    conn: Conn, operation_id: UUID, claim_id: UUID, due_in_seconds: float | None
 ) -> None:
     """Let go. To be looked at again then, or at once where somebody has asked meanwhile; None: when
     somebody asks."""
-    await conn.execute(RELEASE, operation_id, watcher, due_in_seconds)
+    await conn.execute(RELEASE, operation_id, claim_id, due_in_seconds)
 
 
 RENEW: LiteralString = """
 UPDATE operation
    SET claimed_until = now() + $3 * interval '1 second',
-       due_at = CASE WHEN due_at < claimed_until THEN due_at
+       due_at = CASE WHEN due_at IS DISTINCT FROM claimed_until THEN due_at
                      ELSE now() + $3 * interval '1 second' END
  WHERE operation_id = ANY($1::uuid[]) AND claimed_by = $2
 """
 RELEASE_ALL: LiteralString = """
-UPDATE operation SET claimed_by = NULL, claimed_until = NULL, due_at = now() WHERE claimed_by = $1
+UPDATE operation SET claimed_by = NULL, claimed_until = NULL, due_at = now()
+ WHERE claimed_by = ANY($1::uuid[])
 """
 
 
-async def renew(conn: Conn, operation_ids: Sequence[UUID], watcher: UUID, seconds: float) -> None:
+async def renew(conn: Conn, operation_ids: Sequence[UUID], claim_id: UUID, seconds: float) -> None:
     """Hold on to those of these that are still held."""
-    await conn.execute(RENEW, operation_ids, watcher, seconds)
+    await conn.execute(RENEW, operation_ids, claim_id, seconds)
 
 
-async def release_all(conn: Conn, watcher: UUID) -> None:
-    """Let go of everything, to be looked at by others now."""
-    await conn.execute(RELEASE_ALL, watcher)
+async def release_all(conn: Conn, claim_ids: Sequence[UUID]) -> None:
+    """Let go of all that these claims hold, to be looked at by others now."""
+    await conn.execute(RELEASE_ALL, claim_ids)
 
 
-NEXT_DUE: LiteralString = """
-SELECT extract(epoch FROM min(greatest(due_at, coalesce(claimed_until, due_at))) - now())::float8
-  FROM operation WHERE due_at IS NOT NULL AND chain_id = ANY($1::bigint[])
-"""
+NEXT_DUE: LiteralString = (
+    """
+SELECT extract(epoch FROM
+           min(greatest(o.due_at, coalesce(o.claimed_until, o.due_at))) - now())::float8
+  FROM operation o
+ WHERE o.due_at IS NOT NULL AND o.chain_id = ANY($1::bigint[]) AND """
+    + SIGNABLE
+)
 
 
-async def next_due_seconds(conn: Conn, chains: list[int]) -> float | None:
-    """Seconds until something of these chains can be claimed, maybe negative; None for nothing."""
-    found: float | None = await conn.fetchval(NEXT_DUE, chains)
+async def next_due_seconds(conn: Conn, reach: Reach) -> float | None:
+    """Seconds until something can be claimed, maybe negative; None for nothing."""
+    found: float | None = await conn.fetchval(NEXT_DUE, *_reached(reach))
     return found
+
+
+UNSIGNED: LiteralString = (
+    """
+UPDATE operation_step s SET updated_at = now(), problem = p.problem
+  FROM (SELECT o.operation_id,
+               (SELECT min(w.step) FROM operation_step w
+                 WHERE w.operation_id = o.operation_id AND w.state = 'prepared') AS step,
+               'nobody who signs for the wallet 0x' || encode(o.sender, 'hex')
+               || ' on this chain has looked at it yet' AS problem
+          FROM operation o
+         WHERE o.due_at <= now() - $4 * interval '1 second' AND o.chain_id = ANY($1::bigint[])
+           AND (o.claimed_until IS NULL OR o.claimed_until <= now()) AND NOT """
+    + SIGNABLE
+    + """) p
+ WHERE s.operation_id = p.operation_id AND s.step = p.step AND s.problem IS DISTINCT FROM p.problem
+"""
+)
+
+
+async def note_unsigned(conn: Conn, reach: Reach, after_seconds: float) -> None:
+    """Say of what this watcher cannot sign, and nobody has for so long, that it waits for that."""
+    await conn.execute(UNSIGNED, *_reached(reach), after_seconds)
 
 
 class Backlog(msgspec.Struct, frozen=True):

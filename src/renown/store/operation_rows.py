@@ -107,14 +107,17 @@ class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Bytes travel as base64 within JSON, which is how one statement returns rows of four tables.
-OPERATION: LiteralString = """
+def _operation(
+    request: LiteralString, calldata: LiteralString, template: LiteralString, events: LiteralString
+) -> LiteralString:
+    return f"""
 SELECT o.operation_id, o.account_id, o.chain_id, o.kind, o.mode, o.sender, o.agent_id,
-       o.request::text, o.state, o.created_at, o.updated_at,
+       {request}, o.state, o.created_at, o.updated_at,
        (SELECT json_agg(json_build_object(
                    'step', s.step, 'function', s.function,
                    'contract', encode(s.contract, 'base64'),
-                   'calldata', translate(encode(s.calldata, 'base64'), E'\\n', ''),
-                   'template', s.template, 'summary', s.summary, 'state', s.state,
+                   'calldata', {calldata},
+                   'template', {template}, 'summary', s.summary, 'state', s.state,
                    'nonce', s.nonce, 'gas', s.gas, 'max_fee_wei', s.max_fee_wei,
                    'priority_fee_wei', s.priority_fee_wei,
                    'tx_hash', encode(s.tx_hash, 'base64'),
@@ -134,14 +137,30 @@ SELECT o.operation_id, o.account_id, o.chain_id, o.kind, o.mode, o.sender, o.age
                         WHERE t.operation_id = s.operation_id AND t.step = s.step), '[]'))
                ORDER BY s.step)::text
           FROM operation_step s WHERE s.operation_id = o.operation_id),
-       coalesce((SELECT json_agg(json_build_object(
+       {events}
+  FROM operation o
+"""
+
+
+OPERATION: LiteralString = _operation(
+    request="o.request::text",
+    calldata="translate(encode(s.calldata, 'base64'), E'\\n', '')",
+    template="s.template",
+    events="""coalesce((SELECT json_agg(json_build_object(
                    'number', e.number, 'step', e.step, 'state', e.state,
                    'tx_hash', encode(e.tx_hash, 'base64'), 'block_number', e.block_number,
                    'block_hash', encode(e.block_hash, 'base64'), 'detail', e.detail, 'at', e.at)
                ORDER BY e.number)
-          FROM operation_event e WHERE e.operation_id = o.operation_id), '[]')::text
-  FROM operation o
-"""
+          FROM operation_event e WHERE e.operation_id = o.operation_id), '[]')::text""",
+)
+BRIEF: LiteralString = _operation(
+    request="'{}'",
+    calldata="CASE WHEN s.calldata IS NOT NULL THEN '' END",
+    template="""s.template - 'file' || '{"file": {}}'::jsonb""",
+    events="'[]'",
+)
+"""The same without what can be large: no request, no events, empty calldata, and templates without
+their file."""
 
 _request = msgspec.json.Decoder(dict[str, Any])
 _steps = msgspec.json.Decoder(list[StepRow])
@@ -149,7 +168,7 @@ _events = msgspec.json.Decoder(list[EventRow])
 
 
 def operation_row(row: Record) -> OperationRow:
-    """A row of `OPERATION`."""
+    """A row of `OPERATION` or `BRIEF`."""
     return OperationRow(
         operation_id=UUID(bytes=row[0].bytes),
         account_id=row[1],

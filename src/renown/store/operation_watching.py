@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from typing import LiteralString
 from uuid import UUID
 
-import msgspec
-
 from renown.derive.operation import MOVING, StepState
 from renown.spec.transactions import Receipt, UnsignedTransaction
 from renown.store import operations
 from renown.store.operation_changes import clean, move, write_event
-from renown.store.operation_rows import OperationRow, StepRow
+from renown.store.operation_rows import OperationRow, SignedRow, StepRow
 from renown.store.pool import Conn, Tx
 
-# Bytes and nonces ---------------------------------------------------------------------------------
+# What was kept, and what the index has ------------------------------------------------------------
 
 RAW: LiteralString = "SELECT raw FROM operation_transaction WHERE chain_id = $1 AND tx_hash = $2"
 
@@ -28,41 +26,6 @@ async def raw_of(conn: Conn, chain_id: int, tx_hash: bytes) -> bytes:
     """The signed bytes, as they were stored before anybody was offered them."""
     raw: bytes = await conn.fetchval(RAW, chain_id, tx_hash)
     return raw
-
-
-LOCK_SENDER: LiteralString = """
-SELECT pg_advisory_xact_lock(hashtextextended('renown.nonce.' || $1::bigint || '.' ||
-                                              encode($2::bytea, 'hex'), 0))
-"""
-HELD: LiteralString = """
-SELECT nonce, operation_id, step, fate = 'live' AND sent_at IS NULL
-  FROM operation_transaction
- WHERE chain_id = $1 AND sender = $2 AND nonce >= $3 AND NOT settled
-   AND fate IN ('live', 'included')
-"""
-
-
-class HeldNonce(msgspec.Struct, frozen=True):
-    """A nonce that a signed transaction of ours has. `is_waiting`: no node has taken it yet."""
-
-    nonce: int
-    operation_id: UUID
-    step: int
-    is_waiting: bool
-
-
-async def lock_sender(tx: Tx, chain_id: int, sender: bytes) -> None:
-    """Until the transaction ends nobody else chooses a nonce for this wallet on this chain.
-
-    To be taken before any row of an operation is locked: the other order can deadlock.
-    """
-    await tx.execute(LOCK_SENDER, chain_id, sender)
-
-
-async def held_nonces(tx: Tx, chain_id: int, sender: bytes, count: int) -> list[HeldNonce]:
-    """The nonces from `count` on that signed transactions of ours have, live or in blocks."""
-    rows = await tx.fetch(HELD, chain_id, sender, count)
-    return [HeldNonce(row[0], UUID(bytes=row[1].bytes), row[2], row[3]) for row in rows]
 
 
 FINALITY: LiteralString = "SELECT final_block, head_block FROM checkpoint WHERE chain_id = $1"
@@ -82,6 +45,46 @@ async def indexed_hashes(conn: Conn, chain_id: int, numbers: Sequence[int]) -> d
     """Hashes of those of these blocks that the index holds."""
     rows = await conn.fetch(INDEXED, chain_id, numbers)
     return {row[0]: row[1] for row in rows}
+
+
+CALLED: LiteralString = """
+WITH since AS (
+    SELECT coalesce(max(number), 0) AS block FROM (
+        SELECT number FROM block WHERE chain_id = $1 AND time <= $3::timestamptz - interval '1 day'
+         ORDER BY time DESC, number DESC LIMIT 1) last)
+SELECT EXISTS (SELECT FROM agent_registered
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM uri_updated
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM metadata_set
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM feedback_given
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM feedback_revoked
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM response_appended
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM validation_requested
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM validation_responded
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+    OR EXISTS (SELECT FROM quarantine
+                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+  FROM since
+"""
+
+
+async def is_indexed(conn: Conn, operation: OperationRow, ones: Sequence[SignedRow]) -> bool:
+    """Whether one of these transactions made an event of a registry, which every successful call
+    does.
+
+    Looked for from a day before the first was handed in: no index serves this, which is asked of
+    the few transactions whose nonce is used and that no node shows.
+    """
+    hashes = [one.tx_hash for one in ones]
+    since = min(one.signed_at for one in ones)
+    found: bool = await conn.fetchval(CALLED, operation.chain_id, hashes, since)
+    return found
 
 
 # What nodes said ----------------------------------------------------------------------------------

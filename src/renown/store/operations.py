@@ -31,7 +31,9 @@ from renown.store.operation_changes import (
     step_of,
     write_event,
 )
+from renown.store.operation_nonces import lock_sender, require_not_taken
 from renown.store.operation_rows import (
+    BRIEF,
     OPERATION,
     EventRow,
     OperationRow,
@@ -59,6 +61,8 @@ __all__ = [
 MOST_SIGNED = 20
 """Signed transactions that are taken for one step, replacements and all."""
 MOST_NONCE = MAX_BIGINT
+MOST_PREPARED = 1_000
+"""Operations of an account that wait to be signed. What is asked for at once may exceed it."""
 
 
 class NewOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +90,12 @@ VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9, $10, $11)
 """
 
 
+PREPARED: LiteralString = """
+SELECT count(*) FROM (
+    SELECT FROM operation WHERE account_id = $1 AND state = 'prepared' LIMIT $2) waiting
+"""
+
+
 async def create(
     tx: Tx,
     new: NewOperation,
@@ -99,7 +109,14 @@ async def create(
 
     Raises:
         BadBody: a registration file that is to be completed holds a NUL character.
+        OperationConflict: the account has `MOST_PREPARED` already.
     """
+    if await tx.fetchval(PREPARED, new.account_id, MOST_PREPARED) >= MOST_PREPARED:
+        raise OperationConflict(
+            f"{MOST_PREPARED} operations of this account wait to be signed: sign some; what nobody"
+            " signs is dropped after 7 days",
+            most=MOST_PREPARED,
+        )
     if not steps or len(steps) != len(prepared):
         raise ValueError("an operation has steps, and each is prepared or None")
     operation_id: UUID = await tx.fetchval(
@@ -133,7 +150,7 @@ async def load(conn: Conn, operation_id: UUID, account_id: int | None) -> Operat
 
 
 PAGE: LiteralString = (
-    OPERATION
+    BRIEF
     + """
  WHERE o.account_id = $1
    AND ($2::text IS NULL OR o.state = $2)
@@ -152,7 +169,7 @@ async def page(
     after: tuple[datetime, UUID] | None = None,
     state: State | None = None,
 ) -> list[OperationRow]:
-    """Up to `limit` operations of an account, newest first.
+    """Up to `limit` operations of an account, newest first, without what can be large, see `BRIEF`.
 
     Args:
         after: `created_at` and `operation_id` of the last one of the page before.
@@ -170,8 +187,8 @@ SELECT operation_id, step, fate, settled FROM operation_transaction
 """
 STORE: LiteralString = """
 INSERT INTO operation_transaction (chain_id, tx_hash, operation_id, step, sender, nonce,
-                                   max_fee_wei, priority_fee_wei, raw, signed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8::text::numeric, $9, clock_timestamp())
+                                   max_fee_wei, priority_fee_wei, raw, gas, signed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8::text::numeric, $9, $10, clock_timestamp())
 """
 REVIVE: LiteralString = """
 UPDATE operation_transaction SET fate = 'live', error = NULL WHERE chain_id = $1 AND tx_hash = $2
@@ -202,6 +219,7 @@ async def add_signed(
         OperationConflict: not now; the detail says why.
         TransactionRefused: it is not the call that was prepared.
     """
+    await lock_sender(tx, signed.chain_id, signed.sender)
     operation = await locked(tx, operation_id)
     row = step_of(operation, step)
     require_the_call(operation, row, signed)
@@ -218,6 +236,8 @@ async def add_signed(
                 "this transaction cannot take effect any more: sign one with a new nonce"
             )
     require_room_for(operation, row, signed.nonce)
+    place = (operation.chain_id, operation.sender, signed.nonce)
+    await require_not_taken(tx, *place, operation_id, step)
     if holder is not None:
         await tx.execute(REVIVE, operation.chain_id, signed.tx_hash)
     else:
@@ -225,6 +245,7 @@ async def add_signed(
             STORE,
             *(operation.chain_id, signed.tx_hash, operation_id, step, signed.sender),
             *(signed.nonce, str(signed.max_fee_wei), str(signed.priority_fee_wei), signed.raw),
+            min(signed.gas, MAX_BIGINT),
         )
     replaces = row.state != "prepared"
     await move(
@@ -264,16 +285,15 @@ def require_room_for(operation: OperationRow, step: StepRow, nonce: int) -> None
     if step.state not in {"prepared", *MOVING}:
         hint = "resume it first" if step.state not in APPLIED else "it is in a block"
         raise OperationConflict(f"transaction {step.step} is {step.state}: {hint}")
+    if (block := undone_below(step)) is not None:
+        why = "" if step.problem is None else f" (now: {step.problem})"
+        raise OperationConflict(
+            f"what was signed for transaction {step.step} before could take effect after all if the"
+            f" chain undid block {block}: sign it again when block {block} is final{why}",
+            block=block,
+        )
     for other in step.signed:
-        if other.settled:
-            continue
-        if other.used_block is not None:
-            raise OperationConflict(
-                f"0x{other.tx_hash.hex()} was signed before and could take effect again after a"
-                f" reorganisation: wait until block {other.used_block} is final",
-                block=other.used_block,
-            )
-        if other.nonce != nonce:
+        if not other.settled and other.nonce != nonce:
             raise OperationConflict(
                 f"0x{other.tx_hash.hex()} was signed before and can still take effect: sign with"
                 f" its nonce, {other.nonce}, so that only one of them can",
@@ -289,6 +309,13 @@ def require_room_for(operation: OperationRow, step: StepRow, nonce: int) -> None
                 f"transaction {sibling.step} of the operation has the nonce {nonce} already",
                 nonce=nonce,
             )
+
+
+def undone_below(step: StepRow) -> int | None:
+    """The block that has to be final before a new nonce may be used for the step: one at or below
+    it used the nonce of what was signed before. None: no such thing is waited for."""
+    used = [one.used_block for one in step.signed if not one.settled]
+    return max((block for block in used if block is not None), default=None)
 
 
 # Filling in and trying again ----------------------------------------------------------------------

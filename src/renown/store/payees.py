@@ -69,7 +69,16 @@ async def agents_then(
                 continue
             declared = await _declared(conn, chain_id, identity, pay_chain_id, moment)
             wallet = identity.wallet if identity.wallet != ZERO_ADDRESS else None
-            found[chain_id, agent_id] = AgentThen(identity.owner, wallet, declared, is_final)
+            # Elsewhere the address can be somebody else's: a contract proves it for one chain.
+            is_own = (
+                chain_id == pay_chain_id
+                and identity.wallet_state == "proved"
+                and wallet is not None
+                and not await _is_shared(conn, chain_id, agent_id, wallet, upto)
+            )
+            found[chain_id, agent_id] = AgentThen(
+                identity.owner, wallet, is_own, declared, is_final
+            )
     return found
 
 
@@ -87,6 +96,20 @@ SELECT CASE WHEN $2::bigint IS NOT NULL THEN
         WHERE chain_id = c.chain_id AND time <= $3
         ORDER BY time DESC, number DESC LIMIT 1) b ON $2::bigint IS NULL
  WHERE c.chain_id = $1
+"""
+# Whether the last that logs say of another agent's wallet is this one. The index
+# `metadata_set_by_wallet` serves it.
+SHARED: LiteralString = """
+SELECT EXISTS (
+    SELECT FROM metadata_set s
+     WHERE s.chain_id = $1 AND s.key = 'agentWallet'::bytea
+       AND octet_length(s.value) IN (20, 32) AND s.value = ANY($2::bytea[])
+       AND s.agent_id <> $3 AND s.block_number <= $4
+       AND NOT EXISTS (
+           SELECT FROM metadata_set n
+            WHERE n.chain_id = s.chain_id AND n.agent_id = s.agent_id AND n.key = s.key
+              AND n.block_number <= $4
+              AND (n.block_number, n.log_index) > (s.block_number, s.log_index)))
 """
 # The file as it was last read before, or, if it never was, the first time after.
 FILE: LiteralString = """
@@ -129,6 +152,14 @@ async def _identities(
         conn, chain_id, agent_ids, upto_block=upto_block, tables=facts.IDENTITY_TABLES
     )
     return Fold().run(known).identities
+
+
+async def _is_shared(
+    conn: Conn, chain_id: int, agent_id: int, wallet: bytes, upto_block: int
+) -> bool:
+    forms = [wallet, bytes(12) + wallet]
+    found: bool = await conn.fetchval(SHARED, chain_id, forms, agent_id, upto_block)
+    return found
 
 
 async def _declared(

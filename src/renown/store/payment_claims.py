@@ -75,13 +75,13 @@ async def lock(tx: Tx, pay_chain_id: int, tx_hash: bytes) -> None:
 async def link(tx: Tx, claim: Linked) -> UUID:
     """Keep an account's claim. The caller settles it in the same transaction.
 
+    What others claim is in nobody's way: who is right shows when all are settled.
+
     Raises:
-        AlreadyLinked: the transfer counts already, or a claim of an account waits for it.
+        AlreadyLinked: the account claims it already.
     """
     await lock(tx, claim.pay_chain_id, claim.tx_hash)
-    held = await tx.fetchrow(
-        HELD, claim.chain_id, claim.agent_id, claim.pay_chain_id, claim.tx_hash, claim.log_index
-    )
+    held = await tx.fetchrow(HELD, *msgspec.structs.astuple(claim)[:6])
     if held is not None:
         raise AlreadyLinked("this payment is linked to the agent already", claim=str(held[0]))
     made: UUID = await tx.fetchval(LINK, *msgspec.structs.astuple(claim))
@@ -90,22 +90,22 @@ async def link(tx: Tx, claim: Linked) -> UUID:
 
 
 LOCK: LiteralString = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-# A claim that a feedback made is in nobody's way before its transfer is found.
 HELD: LiteralString = """
-SELECT p.claim_id FROM payment p
- WHERE p.pay_chain_id = $3 AND p.tx_hash = $4 AND p.chain_id = $1 AND p.agent_id = $2
-   AND ($5::integer IS NULL OR p.log_index = $5)
- UNION ALL
 SELECT c.claim_id FROM payment_claim c
- WHERE c.pay_chain_id = $3 AND c.tx_hash = $4 AND c.chain_id = $1 AND c.agent_id = $2
-   AND c.account_id IS NOT NULL AND c.state <> 'refused'
-   AND (c.log_index IS NULL OR $5 IS NULL OR c.log_index = $5)
+ WHERE c.account_id = $1 AND c.chain_id = $2 AND c.agent_id = $3
+   AND c.pay_chain_id = $4 AND c.tx_hash = $5 AND c.state <> 'refused'
+   AND (c.log_index IS NULL OR $6::integer IS NULL OR c.log_index = $6)
  LIMIT 1
 """
+# The time is that under the lock, so that who comes second is second. The wallets are kept, so that
+# what was right stays so when a wallet goes to another account.
 LINK: LiteralString = """
 INSERT INTO payment_claim (account_id, chain_id, agent_id, pay_chain_id, tx_hash, log_index,
-                           claimed_payer)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING claim_id
+                           claimed_payer, created_at, proved)
+SELECT $1::bigint, $2, $3, $4::bigint, $5, $6, $7, clock_timestamp(),
+       ARRAY(SELECT w.address FROM account_wallet w
+              WHERE w.account_id = $1 AND w.chain_id IN (0, $4) ORDER BY w.address)
+RETURNING claim_id
 """
 
 
@@ -244,33 +244,37 @@ OF_CLAIMS: LiteralString = """
 SELECT DISTINCT pay_chain_id, tx_hash, chain_id, agent_id FROM payment_claim
  WHERE claim_id = ANY($1::uuid[]) ORDER BY pay_chain_id, tx_hash
 """
-FREE: LiteralString = (
-    "UPDATE payment SET feedback_claim_id = NULL WHERE feedback_claim_id = ANY($1::uuid[])"
-)
-UNCOUNT: LiteralString = "DELETE FROM payment WHERE claim_id = ANY($1::uuid[])"
+FREE: LiteralString = """
+UPDATE payment SET feedback_claim_id = NULL WHERE feedback_claim_id = ANY($1::uuid[])
+RETURNING pay_chain_id, tx_hash
+"""
+UNCOUNT: LiteralString = """
+DELETE FROM payment WHERE claim_id = ANY($1::uuid[]) RETURNING pay_chain_id, tx_hash
+"""
+# Who stood behind, and who shared what was dropped; others cannot gain by it.
 WAKE_OTHERS: LiteralString = """
 UPDATE payment_claim c SET due_at = now()
   FROM unnest($2::bigint[], $3::bytea[]) AS w (pay_chain_id, tx_hash)
  WHERE (c.pay_chain_id, c.tx_hash) = (w.pay_chain_id, w.tx_hash)
    AND c.claim_id <> ALL($1::uuid[])
+   AND (c.state IN ('included', 'confirmed')
+        OR c.reason IN ('used-by-other-agent', 'used-by-other-feedback'))
 RETURNING c.pay_chain_id, c.tx_hash, c.chain_id, c.agent_id
 """
 DROP: LiteralString = "DELETE FROM payment_claim WHERE claim_id = ANY($1::uuid[])"
 
 
 async def drop(tx: Tx, claim_ids: Sequence[UUID]) -> None:
-    """Remove claims with what they brought; others on the same transactions are settled anew."""
+    """Remove claims with what they brought; others on the same payments are settled anew."""
     if not claim_ids:
         return
     rows = await tx.fetch(OF_CLAIMS, claim_ids)
-    transactions = sorted({(row[0], row[1]) for row in rows})
-    for pay_chain_id, tx_hash in transactions:
+    for pay_chain_id, tx_hash in sorted({(row[0], row[1]) for row in rows}):
         await lock(tx, pay_chain_id, tx_hash)
-    await tx.execute(FREE, claim_ids)
-    await tx.execute(UNCOUNT, claim_ids)
-    chains = [pay_chain_id for pay_chain_id, _ in transactions]
-    hashes = [tx_hash for _, tx_hash in transactions]
-    rows += await tx.fetch(WAKE_OTHERS, claim_ids, chains, hashes)
+    freed = await tx.fetch(FREE, claim_ids) + await tx.fetch(UNCOUNT, claim_ids)
+    if freed:
+        chains, hashes = zip(*sorted({(row[0], row[1]) for row in freed}), strict=True)
+        rows += await tx.fetch(WAKE_OTHERS, claim_ids, chains, hashes)
     await tx.execute(DROP, claim_ids)
     await announce_places(tx, ((row[2], row[3]) for row in rows))
 

@@ -22,11 +22,13 @@ from renown.store.pool import Conn, Tx
 class Settled(msgspec.Struct, frozen=True):
     """How the claims about one transaction stand now.
 
-    `changed` counts the claims whose state is another than before, by state and reason now.
+    `changed` counts the claims whose state is another than before, by state and reason now;
+    `counted` is what counts.
     """
 
     verdicts: dict[UUID, Verdict]
     changed: dict[tuple[str, str | None], int]
+    counted: tuple[Counted, ...]
 
 
 async def final_block(conn: Conn, chain_id: int) -> int | None:
@@ -43,17 +45,22 @@ async def settle_transaction(
     *,
     tokens: Tokens,
     now: datetime,
+    made: UUID | None = None,
 ) -> Settled:
     """Settle the claims about one transaction as it was seen, and keep what counts.
 
-    Payments that are final stay: where somebody does not see them, it is a node that lags.
+    Payments that are final stay: where somebody does not see them, it is a node that lags. Of very
+    many claims the first `CLAIMS_AT_ONCE` that are due are settled; the others stay due.
+
+    Args:
+        made: a claim that is settled whatever else is.
     """
     await lock(tx, pay_chain_id, tx_hash)
-    rows = await tx.fetch(CLAIMS, pay_chain_id, tx_hash)
+    rows = await tx.fetch(CLAIMS, pay_chain_id, tx_hash, now, CLAIMS_AT_ONCE, made)
     if not seen.is_final and await tx.fetchval(HAS_FINAL, pay_chain_id, tx_hash):
         await tx.execute(WAIT, pay_chain_id, tx_hash, now + LAGGING)
         held = {r["claim_id"]: Verdict(r["state"], r["reason"], r["detail"]) for r in rows}
-        return Settled(held, {})
+        return Settled(held, {}, ())
     claims = [_claim(row) for row in rows]
     receipt = seen.receipt
     agents = {}
@@ -68,6 +75,7 @@ async def settle_transaction(
     outcome = settle(seen, pay_chain_id, tokens, claims, agents)
     verdicts: dict[UUID, Verdict] = {}
     changed: dict[tuple[str, str | None], int] = {}
+    kept: list[tuple[UUID, str, str | None, str | None, int, datetime | None]] = []
     touched = set()
     apart = _block_seconds(pay_chain_id)
     is_displaced = False
@@ -76,51 +84,66 @@ async def settle_transaction(
             outcome.verdicts[claim.claim_id], seen, tries=row["tries"], block_seconds=apart
         )
         verdicts[claim.claim_id] = verdict
-        if (verdict.state, verdict.reason) != (row["state"], row["reason"]):
-            kind = (verdict.state, verdict.reason)
-            changed[kind] = changed.get(kind, 0) + 1
-        touched.add(claim.place)  # whether it is looked at again shows, too
+        due_at = None if pause is None else now + timedelta(seconds=pause)
+        said = (verdict.state, verdict.reason, verdict.detail)
+        if said[:2] != (row["state"], row["reason"]):
+            changed[said[:2]] = changed.get(said[:2], 0) + 1
+        if (*said, due_at is None) != (*_said(row), row["due_at"] is None):
+            touched.add(claim.place)  # whether it is looked at again shows, too
+        if (*said, tries, due_at) != (*_said(row), row["tries"], row["due_at"]):
+            kept.append((claim.claim_id, *said, tries, due_at))
         was_good = row["state"] in ("included", "confirmed")
         is_displaced |= was_good and verdict.state == "refused"
-        due_at = None if pause is None else now + timedelta(seconds=pause)
-        await tx.execute(
-            KEEP_VERDICT,
-            *(claim.claim_id, verdict.state, verdict.reason, verdict.detail, tries, due_at, now),
-        )
+    if kept:
+        await tx.execute(KEEP_VERDICTS, *map(list, zip(*kept, strict=True)), now)
     if is_displaced:
         await tx.execute(RECONSIDER, pay_chain_id, tx_hash, now)
     touched |= await _keep_counted(tx, pay_chain_id, tx_hash, seen, outcome.counted)
     await announce_places(tx, touched)
-    return Settled(verdicts, changed)
+    return Settled(verdicts, changed, outcome.counted)
 
 
 LAGGING = timedelta(seconds=30)
+CLAIMS_AT_ONCE = 500
 
 HAS_FINAL: LiteralString = (
     "SELECT EXISTS (SELECT FROM payment WHERE pay_chain_id = $1 AND tx_hash = $2 AND is_final)"
 )
 WAIT: LiteralString = """
 UPDATE payment_claim SET due_at = $3
- WHERE pay_chain_id = $1 AND tx_hash = $2 AND due_at IS NOT NULL
+ WHERE pay_chain_id = $1 AND tx_hash = $2 AND due_at < $3
 """
 FINAL_BLOCK: LiteralString = "SELECT final_block FROM checkpoint WHERE chain_id = $1"
 # An account's claim was made when it came, a feedback's when the feedback was given. Who was
 # refused for good is not asked again: what came since can only take from others, see `RECONSIDER`.
+# What counts is always there, and of the rest the earliest come first: so however many there are,
+# none of a later look can have had what one of an earlier look was refused.
 CLAIMS: LiteralString = """
+WITH looked AS (
+    SELECT d.claim_id
+      FROM payment_claim d
+      LEFT JOIN block b ON b.chain_id = d.chain_id AND b.number = d.feedback_block
+     WHERE d.pay_chain_id = $1 AND d.tx_hash = $2 AND d.due_at IS NOT NULL
+     ORDER BY d.due_at > $3, coalesce(b.time, d.created_at), d.chain_id, d.feedback_block,
+              d.feedback_log_index
+     LIMIT $4
+)
 SELECT c.claim_id, c.chain_id, c.agent_id, c.client, c.log_index, c.claimed_payer,
-       c.claimed_payee, c.feedback_block, c.feedback_log_index, c.feedback_is_final,
-       coalesce(b.time, c.created_at) AS said_at, c.tries, c.state, c.reason, c.detail,
-       ARRAY(SELECT w.address FROM account_wallet w
-              WHERE w.account_id = c.account_id AND w.chain_id IN (0, $1)) AS proved
+       c.claimed_payee, c.feedback_block, c.feedback_log_index, c.feedback_is_final, c.proved,
+       coalesce(b.time, c.created_at) AS said_at, c.tries, c.state, c.reason, c.detail, c.due_at
   FROM payment_claim c
   LEFT JOIN block b ON b.chain_id = c.chain_id AND b.number = c.feedback_block
  WHERE c.pay_chain_id = $1 AND c.tx_hash = $2
-   AND (c.state <> 'refused' OR c.due_at IS NOT NULL)
+   AND (c.state IN ('included', 'confirmed') OR c.claim_id = $5::uuid
+        OR c.claim_id IN (SELECT claim_id FROM looked))
 """
-KEEP_VERDICT: LiteralString = """
-UPDATE payment_claim
-   SET state = $2, reason = $3, detail = $4, tries = $5, due_at = $6, checked_at = $7
- WHERE claim_id = $1
+KEEP_VERDICTS: LiteralString = """
+UPDATE payment_claim c
+   SET state = v.state, reason = v.reason, detail = v.detail, tries = v.tries, due_at = v.due_at,
+       checked_at = $7
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[])
+       AS v (claim_id, state, reason, detail, tries, due_at)
+ WHERE c.claim_id = v.claim_id
 """
 # An earlier claim was found that took a transfer away: what stood behind may have it better now.
 RECONSIDER: LiteralString = """
@@ -146,6 +169,10 @@ def _block_seconds(chain_id: int) -> float:
     """The usual time between two blocks; a guess for chains that nobody described."""
     deployment = DEPLOYMENTS.get(chain_id)
     return 2.0 if deployment is None else deployment.finality.block_seconds
+
+
+def _said(row: Record) -> tuple[str, str | None, str | None]:
+    return row["state"], row["reason"], row["detail"]
 
 
 def _claim(row: Record) -> Claim:

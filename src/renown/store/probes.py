@@ -140,9 +140,7 @@ async def settle(conn: Conn, check: Check) -> bool:
                 *(check.reason, check.status, check.latency_ms),
             )
             if check.good and check.capabilities is not None:
-                await payees.saw(
-                    tx, check.endpoint_id, check.capabilities.prices, check.checked_at
-                )
+                await payees.saw(tx, check.endpoint_id, check.capabilities.prices, check.checked_at)
             return bool(changed)
 
     return await retry_conflicts(work)

@@ -56,28 +56,30 @@ async def wallets_of(conn: Conn, account_id: int) -> list[WalletRow]:
     return [WalletRow(*row) for row in await conn.fetch(OF_ACCOUNT, account_id)]
 
 
-# A key of its own speaks for its address on every chain, so whoever holds that, or the address on
-# the chain asked for, is who holds it.
 IN_TURN: LiteralString = """
 SELECT pg_advisory_xact_lock(hashtextextended('renown.wallet.' || encode($1, 'hex'), 0))
 """
-HOLDER: LiteralString = """
-SELECT account_id FROM account_wallet
- WHERE address = $1 AND chain_id IN (0, $2)
- ORDER BY chain_id LIMIT 1
-"""
+HOLDER: LiteralString = "SELECT account_id FROM account_wallet WHERE address = $1 AND chain_id = $2"
 
 
 async def holder_of(tx: Tx, address: bytes, chain_id: int) -> int | None:
-    """The account that holds `address` on this chain; None if none does.
+    """The account that holds `address` by just this proof; None if none does.
 
-    Nobody else can take it until the transaction ends.
+    What a contract says on one chain opens nothing that the address's own key, or a contract on
+    another chain, has proved: who answers under an address may differ. Nobody else can take the
+    wallet until the transaction ends.
+
+    Args:
+        chain_id: where a contract said yes; 0 for a wallet with a key of its own.
     """
     await tx.execute(IN_TURN, address)
     holder: int | None = await tx.fetchval(HOLDER, address, chain_id)
     return holder
 
 
+HOLD: LiteralString = (
+    "SELECT closed_at IS NULL FROM account WHERE account_id = $1 FOR NO KEY UPDATE"
+)
 OTHERS: LiteralString = """
 SELECT EXISTS (SELECT FROM account_wallet
                 WHERE address = $1 AND account_id <> $2
@@ -101,9 +103,11 @@ async def add_wallet(
 
     Raises:
         WalletTaken: another account holds it, there or on every chain.
-        Conflict: the account holds `MOST_WALLETS` already.
+        Conflict: the account is closed, or holds `MOST_WALLETS` already.
     """
     await tx.execute(IN_TURN, address)  # two accounts may prove it at once, for two chains
+    if not await tx.fetchval(HOLD, account_id):
+        raise Conflict("the account is closed")
     if await tx.fetchval(OTHERS, address, account_id, chain_id):
         named = checksum_address(address)
         raise WalletTaken(f"another account holds {named}; remove it there first", address=named)
@@ -115,7 +119,6 @@ async def add_wallet(
 
 
 # An account without a wallet is reached by a lasting key that may manage it, or not at all.
-HOLD: LiteralString = "SELECT FROM account WHERE account_id = $1 FOR NO KEY UPDATE"
 LOCKED_OUT: LiteralString = """
 SELECT NOT EXISTS (SELECT FROM account_wallet WHERE account_id = $1)
    AND NOT EXISTS (SELECT FROM api_key

@@ -29,7 +29,8 @@ async def stack(database_url: str, request: pytest.FixtureRequest) -> AsyncItera
             await over.wait()
 
     living = asyncio.create_task(live())
-    await asyncio.wait([living, ready], return_when=asyncio.FIRST_COMPLETED)
+    either: list[asyncio.Future[Any]] = [living, ready]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if living.done():
         await living  # raises why
     yield await ready

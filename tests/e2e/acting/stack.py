@@ -12,6 +12,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -35,6 +36,7 @@ from renown.spec import calls
 from renown.spec.transactions import Receipt, UnsignedTransaction
 from renown.store.accounts import AccountTier, create_account
 from renown.store.pool import Pool, connect_pool
+from renown.store.signer_grants import grant_wallet
 from renown.store.wallets import add_wallet
 from renown.types import checksum_address
 from tests.access import ALL_SCOPES, PEPPER, PLENTY, Holder, give_key
@@ -119,12 +121,14 @@ class Stack:
         *,
         scopes: Sequence[str] = ALL_SCOPES,
         tier: AccountTier = "free",
-        may_use_signer: bool = False,
+        signer_wallets: Sequence[bytes] = (),
     ) -> Caller:
         """One with a key, and that many proved wallets."""
         held = [await self.wallet() for _ in range(wallets)]
         async with self.pool.transaction() as tx:
-            row = await create_account(tx, "test", tier=tier, may_use_signer=may_use_signer)
+            row = await create_account(tx, "test", tier=tier)
+            for address in signer_wallets:
+                await grant_wallet(tx, row.account_id, address)
             for wallet in held:
                 await add_wallet(tx, row.account_id, wallet.raw, 0, "signature")
         made = await give_key(self.pool, row.account_id, scopes, pepper=PEPPER)
@@ -176,7 +180,8 @@ class Stack:
         async def found() -> Receipt | None:
             return await self.writer.receipt(tx_hash)
 
-        return await until(found)
+        receipt: Receipt = await until(found)
+        return receipt
 
     async def agent(self, owner: Wallet, uri: bytes = b"") -> str:
         """A new agent's key, `31337:7`, indexed. The owner is its wallet."""
@@ -215,7 +220,7 @@ class Stack:
                 )
             if row is None or row["block_number"] < head:
                 return False
-            return row["block_number"] > head or row["block_hash"] == wanted
+            return bool(row["block_number"] > head or row["block_hash"] == wanted)
 
         await until(there)
 
@@ -238,10 +243,10 @@ class Stack:
                 total += float(number)
         return total
 
-    async def count(self, table: str) -> int:
+    async def count(self, table: str, where: str = "true") -> int:
         """Rows of a table."""
         async with self.pool.connection() as conn:
-            found: int = await conn.fetchval(f"SELECT count(*) FROM {table}")
+            found: int = await conn.fetchval(f"SELECT count(*) FROM {table} WHERE {where}")
         return found
 
 
@@ -260,7 +265,10 @@ class Caller:
         return self.wallet.address
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Any answer. Underscores in the names of `headers` are hyphens."""
+        """Any answer. Underscores in the names of `headers` are hyphens. What the server is to sign
+        has an Idempotency-Key."""
+        if isinstance(body, dict) and body.get("mode") == "managed":
+            headers = {"Idempotency_Key": str(uuid4())} | headers
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.stack.client.request(
             method, path, json=body, headers=self.holder.headers | named
@@ -352,7 +360,9 @@ async def standing(database_url: str, given: dict[str, Any]) -> AsyncIterator[St
         found = await stack.enter_async_context(_writing())
         found.reach(settings.rpc_urls)
         await stack.enter_async_context(
-            beside(index_chains(settings, where, chosen(settings), None, documents=True, found=found))
+            beside(
+                index_chains(settings, where, chosen(settings), None, documents=True, found=found)
+            )
         )
         await stack.enter_async_context(answering(settings, where, bound, found))
         writer = writers_for({CHAIN_ID: [anvil.url]})[CHAIN_ID]

@@ -107,6 +107,7 @@ async def test_link__when_somebody_else_was_paid__then_422(stack: Stack) -> None
 async def test_link__when_it_is_no_payment__then_422(stack: Stack) -> None:
     shop = await Shop.open(stack)
     receipt = await stack.act(shop.payer.wallet, shop.owner.wallet.raw, b"")
+    await stack.indexed()
     body = {"tx_hash": f"0x{receipt.tx_hash.hex()}"}
     problem = await shop.owner.refused(422, "payment-refused", "POST", shop.path, body)
     assert problem["reason"] == "no-transfer"
@@ -166,6 +167,7 @@ async def test_link__when_a_third_party_carried_it_out__then_the_payer_is_who_si
         payer.private_key, payer.raw, shop.owner.wallet.raw, UNITS, b"\7" * 32
     )
     receipt = await stack.act(facilitator, DOLLAR, call)
+    await stack.indexed()
     settlement = {
         "success": True,
         "transaction": f"0x{receipt.tx_hash.hex()}",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from eth_abi.abi import decode
 
-from renown.chain.devnet.addresses import CHAIN_ID, IDENTITY
+from renown.chain.devnet.addresses import IDENTITY
 from renown.spec import calls
 from renown.spec.inline import read_inline
 from tests.e2e.acting.stack import Stack, until
@@ -62,10 +62,11 @@ async def test_registration__when_relayed_directly__then_the_calldata_says_what_
 async def test_registration__when_managed_and_it_names_itself__then_all_is_done_by_the_server(
     stack: Stack,
 ) -> None:
-    caller = await stack.account(0, may_use_signer=True)
-    sender = "0x" + stack.server_wallet().hex()
-    body = {"chain": "devnet", "mode": "managed", "from": sender, "names_itself": True}
-    made = await caller.done("POST", "/v1/agents", body | {"file": FILE, "store": "hosted"})
+    wallet = stack.server_wallet()
+    caller, sender = await stack.account(0, signer_wallets=[wallet]), "0x" + wallet.hex()
+    file = {"file": FILE, "store": "hosted", "names_itself": True}
+    body = {"chain": "devnet", "mode": "managed", "from": sender}
+    made = await caller.done("POST", "/v1/agents", {**body, **file})
     made = await caller.until(made, "included", "final")
     assert [one["state"] for one in made["transactions"]] in (["included"] * 2, ["final"] * 2)
     uri = await on_chain(stack, made["agent"]["key"], "bytes", "tokenURI(uint256)")
@@ -91,13 +92,13 @@ async def test_registration__when_the_address_is_none__then_400_and_nothing_stor
 async def test_registration__without_a_key_or_with_a_false_one__then_401(stack: Stack) -> None:
     caller = await stack.account()
     body = {"chain": "devnet", "from": caller.me, "uri": "ipfs://x"}
-    for headers in ({}, {"Authorization": f"Bearer {caller.holder.key[:-1]}"}):
+    wrong: list[dict[str, str]] = [{}, {"Authorization": f"Bearer {caller.holder.key[:-1]}"}]
+    for headers in wrong:
         answer = await stack.client.post("/v1/agents", json=body, headers=headers)
         assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthorized")
         assert answer.headers["www-authenticate"].startswith("Bearer")
     reader = await stack.account(scopes=("read",))
-    body["from"] = reader.me
-    await reader.refused(403, "scope-missing", "POST", "/v1/agents", body)
+    await reader.refused(403, "scope-missing", "POST", "/v1/agents", body | {"from": reader.me})
 
 
 async def test_registration__for_a_wallet_of_another_account__then_403(stack: Stack) -> None:
@@ -107,8 +108,8 @@ async def test_registration__for_a_wallet_of_another_account__then_403(stack: St
     raw = await other.wallet.sign_call(
         await stack.call(other.wallet.raw, IDENTITY, calls.register())
     )
-    body = {"chain": "devnet", "mode": "relay", "transactions": [raw]}
-    await caller.refused(403, "wallet-not-proved", "POST", "/v1/agents", body)
+    relayed = {"chain": "devnet", "mode": "relay", "transactions": [raw]}
+    await caller.refused(403, "wallet-not-proved", "POST", "/v1/agents", relayed)
     managed = {"chain": "devnet", "mode": "managed", "uri": "ipfs://x"}
     await caller.refused(403, "signer-not-allowed", "POST", "/v1/agents", managed)
 
@@ -118,7 +119,8 @@ async def test_update__when_uri_and_keys_change__then_a_transaction_each_in_nonc
 ) -> None:
     caller = await stack.account()
     key = await stack.agent(caller.wallet)
-    body = {"from": caller.me, "uri": "ipfs://y", "metadata": {"a": "1", "b": {"hex": "0x02"}}}
+    metadata = {"a": "1", "b": {"hex": "0x02"}}
+    body = {"from": caller.me, "uri": "ipfs://y", "metadata": metadata}
     made = await caller.done("PATCH", f"/v1/agents/{key}", body)
     nonces = [int(one["unsigned"]["nonce"], 16) for one in made["transactions"]]
     assert nonces == list(range(nonces[0], nonces[0] + 3))
@@ -208,4 +210,3 @@ async def test_wallet__when_the_chains_clock_passed_the_deadline__then_resume_gi
     await caller.until(await caller.sign(again), "included", "final")
     found = await on_chain(stack, key, "address", "getAgentWallet(uint256)")
     assert found == new.address.lower()
-    assert CHAIN_ID == made["chain_id"]

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from math import inf
 from time import monotonic, time
 from typing import cast
 from uuid import UUID
@@ -37,7 +38,6 @@ _STRANGER = KeyHolder(
     account_id=0,
     account=UUID(int=0),
     tier="free",
-    may_use_signer=False,
     scopes=[],
     secret_hash=bytes(32),
     pepper_version="",  # which nothing is hashed under
@@ -74,15 +74,23 @@ class Authenticator:
         self._note_at = clock() + NOTE_SECONDS
         self._noting: asyncio.Task[None] | None = None
 
-    async def principal(self, authorization: str, address: str) -> Principal:
+    async def principal(
+        self,
+        authorization: str,
+        address: str,
+        may_look_up: Callable[[], None] = lambda: None,
+    ) -> Principal:
         """Who holds the key that `Authorization` presents.
 
         Args:
             address: where the request comes from, for the answer.
+            may_look_up: asked before the database is, by raising, about a key that has not worked
+                here lately; one that has stays in use however many others come from its address.
 
         Raises:
             Unauthorized: always with the same words.
             StoreError: nobody can be looked up now.
+            What `may_look_up` raises.
         """
         scheme, _, text = authorization.partition(" ")
         read = read_key(text.strip(" ")) if scheme.lower() == "bearer" else None
@@ -90,10 +98,10 @@ class Authenticator:
             raise Unauthorized(REFUSED)
         key_id, secret = read
         kept = self._kept.get(key_id)
-        if kept is not None and kept.until <= self._clock():
-            kept = None
         is_good = self._is_good(_STRANGER if kept is None else kept.holder, secret)
-        if kept is not None and is_good:
+        if not is_good:
+            may_look_up()
+        if kept is not None and is_good and kept.until > self._clock():
             self._kept.move_to_end(key_id)
         else:
             kept = await self._looked_up(key_id, secret)
@@ -107,9 +115,10 @@ class Authenticator:
         """Look this key up again when it comes next; None: every key."""
         self._changes += 1
         if key_id is None:
-            self._kept.clear()
-        else:
-            self._kept.pop(key_id, None)
+            for kept in self._kept.values():
+                kept.until = -inf
+        elif key_id in self._kept:
+            self._kept[key_id].until = -inf
 
     on_key_changed = forget
     """For whoever listens on `store.changes.KEY_CHANNEL`."""
@@ -174,5 +183,4 @@ class _Kept:
             account_id=holder.account_id,
             account=holder.account,
             key_id=holder.key_id,
-            may_use_signer=holder.may_use_signer,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,8 +12,8 @@ from starlette.requests import Request
 from renown.api.access.authenticate import REFUSED, Authenticator
 from renown.api.access.client_address import NOBODY, TrustedProxies, client_address
 from renown.api.access.principal import OPEN, PUBLIC_READ, Access, CostClass, Principal, access_of
-from renown.api.bodies import raw_body
-from renown.errors import BadAddress, BodyTooLarge, ScopeMissing, TooManyRequests, Unauthorized
+from renown.api.bodies import LARGEST_BODY_BYTES, raw_body
+from renown.errors import BadAddress, ScopeMissing, Unauthorized
 from renown.spec.api_keys import Peppers
 from renown.spec.limits import DEFAULTS, PerMinute
 from renown.types import parse_address
@@ -20,12 +21,17 @@ from renown.types import parse_address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from renown.api.access.limiting import Limiter
+    from renown.api.access.limiting import Limiter, Standing
 
 _PRINCIPAL = "renown.principal"
 _LIMIT_HEADERS = "renown.limit_headers"
-COUNTED_BY_WALLET: frozenset[CostClass] = frozenset({"write", "auth"})
-"""Classes of which the body is read at the gate, for the wallet that it names."""
+LARGEST_AUTH_BODY_BYTES = 16 * 1024
+COUNTED_BY_WALLET: Mapping[CostClass, int] = {
+    "write": LARGEST_BODY_BYTES,
+    "auth": LARGEST_AUTH_BODY_BYTES,
+}
+"""Classes of which the body is read at the gate, for the wallet that it names; up to how many
+bytes."""
 
 
 class Gate:
@@ -62,14 +68,16 @@ class Gate:
         Raises:
             Unauthorized: a key is needed, or the one presented is not good.
             ScopeMissing: it lacks what the route wants.
-            TooManyRequests: a limit is reached. Failed keys count for their address.
-            BodyTooLarge: of a request whose body says which wallet it speaks for.
+            TooManyRequests: a limit is reached. Failed keys count for their address, and where
+                they are too many, a key that has not worked here lately is not looked up.
+            BodyTooLarge, BodyTooSlow: of a request whose body says which wallet it speaks for. It
+                is read when the request is within all other limits.
         """
         if access.cost is None and access.scope is None:
             return
         scope = request.scope
         address = client_address(scope, self._trusted)
-        presented = request.headers.get("authorization") if access.scope is not None else None
+        presented = _presented(request) if access.scope is not None else None
         if presented is None:
             principal = Principal(address=address)
             if access.scope is not None and not (access.public and self.public_reads):
@@ -78,10 +86,17 @@ class Gate:
             principal = await self._holder(request, presented, address)
         scope[_PRINCIPAL] = principal
         lacking = self._lacking(principal, access)
-        if access.cost is not None and self.limiter is not None:
-            await self._limit(request, principal, access.cost, is_refused=lacking is not None)
+        limiter, cost, standing = self.limiter, access.cost, None
+        if limiter is not None and cost is not None:
+            standing = await limiter.admit(principal, cost)
+            _abide(request, standing)
         if lacking is not None:
             raise lacking
+        if cost is not None and cost in COUNTED_BY_WALLET:
+            # Now, not before: whoever is over a limit must not have us wait for a body.
+            wallets = _wallet_in(await raw_body(request, most_bytes=COUNTED_BY_WALLET[cost]))
+            if limiter is not None and standing is not None:
+                _abide(request, await limiter.admit_wallets(standing, principal, cost, wallets))
 
     @property
     def peppers(self) -> Peppers:
@@ -93,12 +108,21 @@ class Gate:
         await self.authenticator.close()
 
     async def _holder(self, request: Request, presented: str, address: str) -> Principal:
-        try:
+        if self.limiter is None:
             return await self.authenticator.principal(presented, address)
+        stranger = Principal(address=address)
+        may_look_up = partial(self._not_too_many, request, stranger)
+        try:
+            return await self.authenticator.principal(presented, address, may_look_up)
         except Unauthorized:
-            if self.limiter is not None:
-                await self._count(request, Principal(address=address), "auth", ())
+            _abide(request, await self.limiter.admit(stranger, "auth"))
             raise
+
+    def _not_too_many(self, request: Request, stranger: Principal) -> None:
+        assert self.limiter is not None
+        standing = self.limiter.refusal(stranger, "auth")
+        if standing is not None:
+            _abide(request, standing)
 
     def _lacking(self, principal: Principal, access: Access) -> ScopeMissing | None:
         if access.scope is None or access.scope in principal.scopes:
@@ -106,34 +130,6 @@ class Gate:
         if access.public and self.public_reads:
             return None
         return ScopeMissing(f"this needs a key with the scope `{access.scope}`", scope=access.scope)
-
-    async def _limit(
-        self, request: Request, principal: Principal, cost: CostClass, *, is_refused: bool
-    ) -> None:
-        wallets: Sequence[bytes] = ()
-        too_large: BodyTooLarge | None = None
-        if cost in COUNTED_BY_WALLET and not is_refused:
-            try:
-                wallets = _wallet_in(await raw_body(request))
-            except BodyTooLarge as exc:  # which counts, too
-                too_large = exc
-        await self._count(request, principal, cost, wallets)
-        if too_large is not None:
-            raise too_large
-
-    async def _count(
-        self, request: Request, principal: Principal, cost: CostClass, wallets: Sequence[bytes]
-    ) -> None:
-        assert self.limiter is not None
-        standing = await self.limiter.admit(principal, cost, wallets)
-        request.scope[_LIMIT_HEADERS] = standing.headers
-        if not standing.allowed:
-            seconds = standing.retry_after_seconds
-            raise TooManyRequests(
-                f"the limit `{standing.policy}` is reached; try again in {seconds} s",
-                policy=standing.policy,
-                retry_after_seconds=seconds,
-            )
 
 
 def access_wanted(endpoint: Callable[..., Any], methods: set[str]) -> Access:
@@ -156,6 +152,21 @@ def must_be_open(endpoint: Callable[..., Any]) -> None:
     if access_of(endpoint) != OPEN:
         name = getattr(endpoint, "__qualname__", endpoint)
         raise TypeError(f"{name} passes no gate: make it a StrictRoute, or mark it @wants(OPEN)")
+
+
+def _abide(request: Request, standing: Standing) -> None:
+    request.scope[_LIMIT_HEADERS] = standing.headers
+    if not standing.allowed:
+        raise standing.refusal()
+
+
+def _presented(request: Request) -> str | None:
+    """What the request presents as its key; None: nothing. Of two headers none counts: those on
+    the way and we might not mean the same one."""
+    given = request.headers.getlist("authorization")
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else ""
 
 
 class _Named(msgspec.Struct):

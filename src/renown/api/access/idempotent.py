@@ -1,8 +1,9 @@
 """`Idempotency-Key`: a request that is sent again is answered again, and done once.
 
-The contract is Stripe's. The first answer counts for a day, also when it is a refusal; where
-nothing was done and trying again may help (429, 502, 503), the key stays free. The answer is kept
-in the transaction of the change it tells of: there is never one without the other.
+The contract is Stripe's. The first answer counts for a day, also when it is a refusal, once the
+work has begun. What is refused before, by what a node says or the account still lacks, is nobody's
+last word: the key stays free, as it does where trying again may help (429, 502, 503). The answer is
+kept in the transaction of the change it tells of: there is never one without the other.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ async def prepared_once(
     """As `once`, with what must be found out before: `prepare` may ask nodes and take its time.
 
     It runs when the key is ours and outside the transaction, so a request that is sent again asks
-    nobody. `committed` is called after the change is in the database, and not for a replay.
+    nobody. What it raises is not kept: nothing was done, and what lies outside may change.
+    `committed` is called after the change is in the database, and not for a replay.
     """
     if principal.account_id is None:
         raise Unauthorized("a key is needed to change things")
@@ -93,14 +95,19 @@ async def prepared_once(
             return kept
     try:
         found = await prepare()
+    except Exception:
+        if held is not None:
+            await held.release()
+        raise
 
-        async def attempt() -> Response:
-            async with desk.writing(isolation) as tx:
-                response = await work(tx, found)
-                if held is not None:
-                    await held.keep(tx, response)
-                return response
+    async def attempt() -> Response:
+        async with desk.writing(isolation) as tx:
+            response = await work(tx, found)
+            if held is not None:
+                await held.keep(tx, response)
+            return response
 
+    try:
         response = await retry_conflicts(attempt)
     except Exception as exc:
         if held is not None:
@@ -148,19 +155,30 @@ class _Held:
         ):
             raise IdempotencyInProgress("this took so long that another request took the key over")
 
+    async def release(self) -> None:
+        """Free the key: nothing was done."""
+        try:
+            async with self._desk.reading() as conn:
+                await idempotency.release(conn, self._account_id, self._key_hash, self._attempt)
+        except RenownError as also:
+            _left(also)
+
     async def failed(self, exc: Exception) -> None:
         """Keep the refusal, or free the key where another try may fare better."""
         error = exc if isinstance(exc, RenownError) else RenownError("unexpected")
+        if error.retryable:
+            await self.release()
+            return
         try:
-            if error.retryable:
-                async with self._desk.reading() as conn:
-                    await idempotency.release(conn, self._account_id, self._key_hash, self._attempt)
-            else:
-                async with self._desk.writing() as tx:
-                    await self.keep(tx, respond(self._request, error))
+            async with self._desk.writing() as tx:
+                await self.keep(tx, respond(self._request, error))
         except RenownError as also:
-            # The lock runs out by itself; what the caller must hear is the first failure.
-            log.warning("idempotency_key_left", error=also.slug, detail=also.detail)
+            _left(also)
+
+
+def _left(error: RenownError) -> None:
+    # The lock runs out by itself; what the caller must hear is the first failure.
+    log.warning("idempotency_key_left", error=error.slug, detail=error.detail)
 
 
 def _key(request: Request) -> str | None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from renown.api.access.principal import CostClass, Principal, Tier
-from renown.derive.windows import WINDOW_MS, outlook
+from renown.derive.windows import WINDOW_MS, Window, outlook
 from renown.errors import SharedStoreError, TooManyRequests
 from renown.obs import metrics
 from renown.shared.redis import SharedStore
@@ -36,12 +36,15 @@ class Standing(msgspec.Struct, frozen=True):
         headers: for its answer, whatever that is.
         retry_after_seconds: when it would be allowed, if nobody else asks; 0 if it is.
         policy: the one that refuses it for longest; "" if none does.
+        limits, windows: what it was held to, and how much of each was used then.
     """
 
     allowed: bool
     headers: Headers
     retry_after_seconds: int = 0
     policy: str = ""
+    limits: Sequence[Limit] = ()
+    windows: Sequence[Window] = ()
 
     def refusal(self) -> TooManyRequests:
         """The error that answers a request which is not allowed."""
@@ -75,19 +78,48 @@ class Limiter:
         self._fell_back = False
         metrics.LIMITS_FALLBACK.set(0)
 
-    async def admit(
-        self, principal: Principal, cost: CostClass, wallets: Sequence[bytes] = ()
-    ) -> Standing:
+    async def admit(self, principal: Principal, cost: CostClass) -> Standing:
         """Count one request, unless it is over a limit; then it counts under none.
 
         Args:
             principal: who asks. A failed authentication is `Principal(address=...)` and "auth".
-            wallets: that the request speaks for, 20 bytes each. Only writes and sign-ins have any.
         """
-        named = tuple(wallets) if wallets and cost in _NAME_WALLETS else ()
-        limits = self._limits(
-            principal.tier, cost, principal.address, principal.key_id, principal.account_id, named
+        limits = self._limits_of(principal, cost, ())
+        return _standing(limits, await self._outcome(limits, cost))
+
+    async def admit_wallets(
+        self, standing: Standing, principal: Principal, cost: CostClass, wallets: Sequence[bytes]
+    ) -> Standing:
+        """Count, for the wallets that it turns out to speak for, a request that was admitted.
+
+        Over a limit of theirs it counts for none of them, but goes on counting for who asked.
+
+        Args:
+            standing: what `admit` said of it.
+            wallets: 20 bytes each. Only writes and sign-ins have any.
+        """
+        if not wallets or cost not in _NAME_WALLETS:
+            return standing
+        limits = self._limits_of(principal, cost, tuple(wallets))
+        outcome = await self._outcome(limits[len(standing.limits) :], cost)
+        together = Counted(outcome.allowed, [*standing.windows, *outcome.windows])
+        return _standing(limits, together)
+
+    def refusal(self, principal: Principal, cost: CostClass) -> Standing | None:
+        """How a request stands that this process knows to be over a limit; None: it may fit.
+        Counts nothing, and asks nobody."""
+        limits = self._limits_of(principal, cost, ())
+        outcome = self._memory.refusal(limits)
+        return None if outcome is None else _standing(limits, outcome)
+
+    def _limits_of(
+        self, principal: Principal, cost: CostClass, wallets: tuple[bytes, ...]
+    ) -> tuple[Limit, ...]:
+        return self._limits(
+            principal.tier, cost, principal.address, principal.key_id, principal.account_id, wallets
         )
+
+    async def _outcome(self, limits: Sequence[Limit], cost: CostClass) -> Counted:
         if self._shared is None:
             outcome = self._memory.count(limits)
         else:
@@ -95,7 +127,7 @@ class Limiter:
             outcome = self._memory.refusal(limits) or await self._count(self._shared, limits)
         if not outcome.allowed:
             metrics.LIMITS_REFUSED.labels(cost).inc()
-        return _standing(limits, outcome)
+        return outcome
 
     def _counted(
         self,
@@ -153,8 +185,9 @@ def _standing(limits: Sequence[Limit], outcome: Counted) -> Standing:
         (b"x-ratelimit-reset", b"%d" % -(-reset_ms // 1000)),
     ]
     if outcome.allowed:
-        return Standing(True, headers)
-    return Standing(False, headers, max(1, -(-worst_ms // 1000)), policy)
+        return Standing(True, headers, 0, "", limits, outcome.windows)
+    seconds = max(1, -(-worst_ms // 1000))
+    return Standing(False, headers, seconds, policy, limits, outcome.windows)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -32,7 +32,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     account_id: int | None = None
     account: UUID | None = None
     key_id: str | None = None
-    may_use_signer: bool = False
     address: str = ""
 
 

@@ -9,30 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from renown.api.access.idempotent import prepared_once
+from renown.api.access.idempotent import HEADER, prepared_once
 from renown.api.access.principal import Principal, principal_of
 from renown.api.acting import chain
 from renown.api.acting.bodies import Acting
 from renown.api.acting.reading import asked, hash_of, require_texts
 from renown.api.acting.registration import checked
+from renown.api.acting.signer import require_affordable, require_key
 from renown.api.acting.subject import Subject, Target, find_subject
 from renown.api.answers import operations as answers
 from renown.api.answers.operations import Warned
-from renown.api.deps import desk_of
+from renown.api.deps import Desk, desk_of
 from renown.api.replies import JSON, as_of_header
-from renown.chain.tx.signed import read_signed
+from renown.chain.tx.signed import read_relayed
+from renown.derive.files import hosted_uri
 from renown.derive.operation import AwaitsAgentId
 from renown.derive.plan import Plan, fill_agent_id, plan, plan_of_calls
 from renown.derive.writes import Register, Update, Write, refused
 from renown.errors import BodyTooLarge, Unauthorized
 from renown.obs import metrics
 from renown.spec.transactions import SignedTransaction, UnsignedTransaction
-from renown.store import hosted, operations
+from renown.store import hosted, operation_expiry, operations
 from renown.store.operations import NewOperation
 from renown.store.pool import Tx
 
@@ -65,10 +68,13 @@ async def act(
         expected: arguments that a relayed call must have, by name, beside the agent's id.
 
     Raises:
+        BadParameter: the server is to sign, and the request has no Idempotency-Key.
         What `find_subject` and `derive.plan` raise, CallWouldFail, NodeError, RegistrationRefused,
         TransactionRefused, HostingFull, OperationConflict.
     """
     require_texts(msgspec.to_builtins(body))
+    if body.mode == "managed" and not body.dry_run:
+        require_key(request.headers.get(HEADER))
     signed = _signed(body)
     principal = principal_of(request)
     desk = desk_of(request)
@@ -76,13 +82,16 @@ async def act(
     async def prepare() -> Ready:
         async with desk.reading() as conn:
             subject = await find_subject(desk, conn, principal, target, body, signed)
-        return await _ready(subject, target, make, expected or {})
+        ready = await _ready(desk, subject, target, make, expected or {})
+        if subject.mode == "managed":
+            await require_affordable(desk, subject.account_id, subject.on.chain_id, ready.prepared)
+        return ready
 
     if body.dry_run:
         return _plan_reply(await prepare())
 
     async def store(tx: Tx, ready: Ready) -> Response:
-        operation_id = await _stored(tx, principal, body, ready)
+        operation_id = await _stored(tx, principal, body, ready, desk.public_url)
         answer = await answers.one(tx, operation_id, account_of(principal))
         headers = {
             "Location": f"/v1/operations/{operation_id}",
@@ -96,7 +105,7 @@ async def act(
 
 
 async def _ready(
-    subject: Subject, target: Target, make: MakeWrite, expected: Mapping[str, Any]
+    desk: Desk, subject: Subject, target: Target, make: MakeWrite, expected: Mapping[str, Any]
 ) -> Ready:
     warnings: list[Warned] = []
     on, writer = subject.on, subject.writer
@@ -117,14 +126,16 @@ async def _ready(
         await chain.require_passing(writer, subject.sender, made.steps, subject.signed)
     else:
         gas = await chain.estimates(writer, subject.sender, made.steps)
-        prepared = await chain.prepared(writer, subject.sender, made.steps, gas)
+        prepared = await chain.prepared(desk, writer, subject.sender, made.steps, gas)
         lacks = await chain.funds_warning(writer, subject.sender, prepared)
         if lacks is not None:
             warnings.append(Warned("insufficient-funds", lacks))
     return Ready(subject=subject, plan=made, prepared=prepared, warnings=warnings)
 
 
-async def _stored(tx: Tx, principal: Principal, body: Acting, ready: Ready) -> Any:
+async def _stored(
+    tx: Tx, principal: Principal, body: Acting, ready: Ready, public_url: str
+) -> UUID:
     subject = ready.subject
     account_id = account_of(principal)
     for content in ready.plan.files:
@@ -141,6 +152,10 @@ async def _stored(tx: Tx, principal: Principal, body: Acting, ready: Ready) -> A
     # The signer chooses nonces when it signs; what was found out here would be old by then.
     by_client = ready.prepared if subject.mode == "client" else [None] * len(ready.prepared)
     operation_id = await operations.create(tx, new, ready.plan.steps, by_client)
+    for content in ready.plan.files:
+        await operation_expiry.needs_file(
+            tx, operation_id, hosted_uri(public_url, content), content
+        )
     for step, signed in enumerate(subject.signed, 1):
         await operations.add_signed(tx, operation_id, step, signed)
     return operation_id
@@ -168,7 +183,7 @@ def _signed(body: Acting) -> tuple[SignedTransaction, ...]:
         return ()
     if not body.transactions:
         raise refused("transactions", "are needed: signed ones")
-    read = [read_signed(hash_of(raw)) for raw in body.transactions]
+    read = [read_relayed(hash_of(raw)) for raw in body.transactions]
     return tuple(sorted(read, key=lambda one: one.nonce))
 
 

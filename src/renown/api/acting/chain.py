@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from renown.api.deps import Desk
 from renown.derive.operation import PlannedStep
 from renown.spec.transactions import SignedTransaction, UnsignedTransaction
+from renown.store.operation_nonces import held_nonces, next_free
 
 if TYPE_CHECKING:
     from renown.chain.tx.writer import ChainWriter
@@ -52,9 +54,16 @@ async def require_passing(
 
 
 async def prepared(
-    writer: ChainWriter, sender: bytes, steps: Sequence[PlannedStep], gas: Sequence[int | None]
+    desk: Desk,
+    writer: ChainWriter,
+    sender: bytes,
+    steps: Sequence[PlannedStep],
+    gas: Sequence[int | None],
 ) -> list[UnsignedTransaction | None]:
     """The unsigned transactions, nonces one after the other; None where there is no gas.
+
+    The nonces are free as far as the nodes know, and we: what was handed in before may not have
+    reached a node yet.
 
     Raises:
         NodeError: no node answers.
@@ -62,11 +71,15 @@ async def prepared(
     if not any(gas):
         return [None] * len(steps)
     fees, nonce = await asyncio.gather(writer.fees(), writer.nonce(sender, "pending"))
+    async with desk.reading() as conn:
+        held = await held_nonces(conn, writer.chain_id, sender, nonce)
+    taken = {one.nonce for one in held}
     made: list[UnsignedTransaction | None] = []
     for step, allowed in zip(steps, gas, strict=True):
         if step.calldata is None or allowed is None:
             made.append(None)
             continue
+        nonce = next_free(nonce, taken)
         made.append(
             UnsignedTransaction(
                 chain_id=writer.chain_id,

@@ -12,7 +12,7 @@ from renown.api.acting import chain
 from renown.api.acting.wallet import deadline_from, owner_of, signed_by_signer
 from renown.api.answers.operations import no_such_operation
 from renown.api.deps import Desk
-from renown.chain.tx.signed import read_signed
+from renown.chain.tx.signed import read_relayed
 from renown.derive.operation import (
     APPLIED,
     MOVING,
@@ -26,6 +26,7 @@ from renown.spec import calls
 from renown.spec.deployments import DEPLOYMENTS
 from renown.spec.transactions import SignedTransaction, UnsignedTransaction
 from renown.store import operations
+from renown.store.operation_watching import finality
 from renown.store.operations import OperationRow, StepRow
 from renown.store.pool import Conn, Tx
 from renown.types import checksum_address, parse_address
@@ -59,7 +60,7 @@ async def owned(conn: Conn, operation_id: UUID, account_id: int) -> OperationRow
 
 def read_all(raws: Sequence[str]) -> list[SignedTransaction]:
     """Signed transactions in nonce order. Raises TransactionRefused."""
-    read = [read_signed(bytes.fromhex(raw[2:])) for raw in raws]
+    read = [read_relayed(bytes.fromhex(raw[2:])) for raw in raws]
     return sorted(read, key=lambda one: one.nonce)
 
 
@@ -109,7 +110,7 @@ async def with_wallet_signature(desk: Desk, row: OperationRow, signature: bytes)
     )
     made = call_step(DEPLOYMENTS[row.chain_id], step.contract, calldata)
     gas = await chain.estimates(writer, row.sender, [made])
-    (prepared,) = await chain.prepared(writer, row.sender, [made], gas)
+    (prepared,) = await chain.prepared(desk, writer, row.sender, [made], gas)
     return Filled(step.step, calldata, prepared if row.mode == "client" else None)
 
 
@@ -134,6 +135,9 @@ async def tried_again(desk: Desk, row: OperationRow) -> Again:
     left = [step for step in row.steps if step.state not in APPLIED]
     if not left:
         raise OperationConflict("nothing is left to do")
+    if row.mode == "client":  # the server's signer waits by itself
+        async with desk.reading() as conn:
+            await _require_settled(conn, row, left)
     writer = writer_of(desk, row.chain_id)
     planned: list[PlannedStep] = []
     templates: dict[int, AnyTemplate] = {}
@@ -145,7 +149,7 @@ async def tried_again(desk: Desk, row: OperationRow) -> Again:
                 templates[step.step] = one.template
         planned.append(one)
     gas = await chain.estimates(writer, row.sender, planned)
-    prepared = await chain.prepared(writer, row.sender, planned, gas)
+    prepared = await chain.prepared(desk, writer, row.sender, planned, gas)
     by_step: dict[int, UnsignedTransaction | None] = {}
     for step, unsigned in zip(left, prepared, strict=True):
         # The signer chooses nonce and fees when it signs; only a new call has to be handed over.
@@ -155,6 +159,28 @@ async def tried_again(desk: Desk, row: OperationRow) -> Again:
         else:
             by_step[step.step] = _at_free_nonce(step, unsigned)
     return Again(by_step, templates)
+
+
+async def _require_settled(conn: Conn, row: OperationRow, left: Sequence[StepRow]) -> None:
+    """Raises OperationConflict where what would be signed could not be taken yet."""
+    for step in left:
+        block = operations.undone_below(step)
+        if block is None:
+            continue
+        final, head = await finality(conn, row.chain_id)
+        if block <= final:
+            raise OperationConflict(
+                f"what was signed for transaction {step.step} before may have taken effect:"
+                f" {step.problem or 'it is being looked at'}",
+                block=block,
+                final_block=final,
+            )
+        raise OperationConflict(
+            f"what ended transaction {step.step} is in block {block}, which the chain could still"
+            f" undo: resume it when block {block} is final (now {final} is; the newest is {head})",
+            block=block,
+            final_block=final,
+        )
 
 
 def writer_of(desk: Desk, chain_id: int) -> ChainWriter:
@@ -199,7 +225,7 @@ async def _wallet_anew(
     calldata = None
     if row.mode == "managed":
         on = DEPLOYMENTS[row.chain_id]
-        signature = await signed_by_signer(desk, on, row.agent_id, renewed)
+        signature = await signed_by_signer(desk, row.account_id, on, row.agent_id, renewed)
         if signature is not None:
             calldata = calls.set_agent_wallet(row.agent_id, wallet, renewed.deadline, signature)
     return msgspec.structs.replace(step, calldata=calldata, template=renewed)

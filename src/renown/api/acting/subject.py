@@ -9,6 +9,7 @@ import msgspec
 
 from renown.api.access.principal import Principal
 from renown.api.acting.bodies import Acting
+from renown.api.acting.signer import managed_sender
 from renown.api.deps import Desk
 from renown.derive.operation import Kind, Mode
 from renown.derive.writes import refused
@@ -16,7 +17,6 @@ from renown.errors import (
     ChainNotFound,
     ChainNotWritable,
     FeedbackNotFound,
-    SignerNotAllowed,
     TransactionRefused,
     Unauthorized,
     ValidationNotFound,
@@ -65,6 +65,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     writer: ChainWriter
     head: Head
     mode: Mode
+    account_id: int
     sender: bytes
     agent: AgentRow | None
     contract: bytes | None = None
@@ -105,7 +106,11 @@ async def find_subject(
         raise Unauthorized("a key is needed to change things")
     mode: Mode = "managed" if body.mode == "managed" else "client"
     if mode == "managed":
-        sender = _managed_sender(desk, principal, body, target)
+        wanted = target.sender
+        if body.sender is not None:
+            wanted = parse_address(body.sender)
+            _require_same(wanted, target.sender)
+        sender = await managed_sender(desk, conn, principal.account_id, on, wanted)
     else:
         sender = _own_sender(body, target, signed, on)
         await require_wallet(conn, principal.account_id, on.chain_id, sender)
@@ -127,6 +132,7 @@ async def find_subject(
         writer=writer,
         head=head,
         mode=mode,
+        account_id=principal.account_id,
         sender=sender,
         agent=agent,
         contract=place.contract,
@@ -179,23 +185,6 @@ async def _agent(conn: Conn, place: _Place) -> tuple[Head, AgentRow | None]:
     if found is None or found.agent is None:
         raise no_such_agent(place.key, head)
     return head, found.agent
-
-
-def _managed_sender(desk: Desk, principal: Principal, body: Acting, target: Target) -> bytes:
-    if not (principal.may_use_signer or desk.signer_is_open):
-        raise SignerNotAllowed("the operator has not let this account use the server's signer")
-    if desk.signer is None or not desk.signer.addresses:
-        raise ChainNotWritable("this installation has no signer: use `prepare` or `relay`")
-    sender = target.sender or desk.signer.addresses[0]
-    if body.sender is not None:
-        sender = parse_address(body.sender)
-        _require_same(sender, target.sender)
-    if sender not in desk.signer.addresses:
-        raise SignerNotAllowed(
-            f"the server's signer has no key of {checksum_address(sender)}",
-            address=checksum_address(sender),
-        )
-    return sender
 
 
 def _own_sender(

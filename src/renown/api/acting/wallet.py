@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from renown.api.acting.bodies import WalletBody
 from renown.api.acting.reading import hash_of
+from renown.api.acting.signer import signs_typed_data_as
 from renown.api.acting.subject import Subject
 from renown.api.deps import Desk
 from renown.chain.rpc import CallReverted
@@ -56,7 +57,9 @@ async def wallet_of(desk: Desk, body: WalletBody, subject: Subject) -> SetWallet
         template = AwaitsWalletSignature(
             checksum_address(wallet), checksum_address(owner), deadline
         )
-        signature = await signed_by_signer(desk, subject.on, subject.known_agent.agent_id, template)
+        signature = await signed_by_signer(
+            desk, subject.account_id, subject.on, subject.known_agent.agent_id, template
+        )
     return SetWallet(wallet=wallet, owner=owner, deadline=deadline, signature=signature)
 
 
@@ -77,15 +80,15 @@ async def owner_of(writer: ChainWriter, agent_id: int) -> bytes:
 
 
 async def signed_by_signer(
-    desk: Desk, on: Deployment, agent_id: int, template: AwaitsWalletSignature
+    desk: Desk, account_id: int, on: Deployment, agent_id: int, template: AwaitsWalletSignature
 ) -> bytes | None:
-    """The wallet's signature, where the server's signer holds its key; None elsewhere.
+    """The wallet's signature, where the server's signer acts by it for the account; None elsewhere.
 
     Raises:
         SignerError
     """
     wallet, owner = parse_address(template.new_wallet), parse_address(template.owner)
-    if desk.signer is None or wallet not in desk.signer.addresses:
+    if desk.signer is None or not await signs_typed_data_as(desk, account_id, on, wallet):
         return None
     typed_data = agent_wallet_set(
         on.chain_id, on.identity, agent_id, wallet, owner, template.deadline

@@ -37,7 +37,10 @@ class Account(Struct):
     id: UUID
     name: str
     tier: AccountTier
-    may_use_signer: Annotated[bool, Meta(description="Whether the server's signer acts for it.")]
+    signer_wallets: Annotated[
+        list[Address],
+        Meta(description="Wallets of the server's signer that the operator lets act for it."),
+    ]
     created_at: When
     wallets: Annotated[list[Wallet], Meta(description="The first proved first.")]
     limits: Annotated[
@@ -78,7 +81,7 @@ class SignedMessage(Struct, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern="^0x([0-9a-fA-F]{2})+$",
-            max_length=32_770,
+            max_length=10_242,
             description="As `personal_sign` gives it (EIP-191), or what a contract wallet takes"
             " (ERC-1271, ERC-6492).",
         ),
@@ -96,14 +99,17 @@ class Session(Struct, kw_only=True):
 
 
 def account(
-    row: AccountRow, wallets: Sequence[WalletRow], limits: Mapping[CostClass, int]
+    row: AccountRow,
+    wallets: Sequence[WalletRow],
+    signer_wallets: Sequence[bytes],
+    limits: Mapping[CostClass, int],
 ) -> Account:
     """The account as it is shown."""
     return Account(
         id=row.uuid,
         name=row.name,
         tier=row.tier,
-        may_use_signer=row.may_use_signer,
+        signer_wallets=[address(one) for one in signer_wallets],
         created_at=row.created_at,
         wallets=[wallet(one) for one in wallets],
         limits=dict(limits),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 from renown.api.answers.payments import LinkPayment
 from renown.api.answers.values import agent_key, hex_text
 from renown.chain.payment_looks import Node, look
-from renown.derive.payment import Seen, State, Verdict
+from renown.derive.payment import Counted, Seen, State, Verdict
 from renown.errors import (
     AlreadyLinked,
     BadBody,
@@ -102,8 +102,11 @@ async def look_for(meant: Meant, nodes: Mapping[int, Node]) -> Looked:
 async def link(tx: Tx, looked: Looked, *, account_id: int, tokens: Tokens) -> tuple[UUID, State]:
     """Keep the claim and settle it. Gives its id and how it stands.
 
+    A party's word goes before a stranger's: it takes a payment over that one linked who is none.
+
     Raises:
-        AlreadyLinked, WrongReceiver, PaymentRefused: it does not count; nothing is to be kept.
+        AlreadyLinked, WrongReceiver, PaymentRefused: it does not count, or did before; nothing is
+            to be kept.
     """
     one = looked.meant
     claim_id = await payment_claims.link(
@@ -119,12 +122,31 @@ async def link(tx: Tx, looked: Looked, *, account_id: int, tokens: Tokens) -> tu
         ),
     )
     settled = await payments.settle_transaction(
-        tx, one.pay_chain_id, one.tx_hash, looked.seen, tokens=tokens, now=datetime.now(UTC)
+        tx,
+        one.pay_chain_id,
+        one.tx_hash,
+        looked.seen,
+        tokens=tokens,
+        now=datetime.now(UTC),
+        made=claim_id,
     )
     verdict = settled.verdicts[claim_id]
     if verdict.state == "refused":
         raise _refusal(verdict, one)
+    if verdict.state != "pending":
+        _require_new(claim_id, settled.counted, one)
     return claim_id, verdict.state
+
+
+def _require_new(claim_id: UUID, counted: Sequence[Counted], one: Meant) -> None:
+    holders = [
+        held.claim_id
+        for held in counted
+        if (held.chain_id, held.agent_id) == (one.chain_id, one.agent_id)
+        and one.log_index in (None, held.transfer.log_index)
+    ]
+    if claim_id not in holders:
+        raise AlreadyLinked("this payment is linked to the agent already", claim=str(holders[0]))
 
 
 def _named(asked: LinkPayment, agent_chain_id: int) -> tuple[int, bytes, bytes | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -23,12 +23,14 @@ from renown.api.answers.values import (
 )
 from renown.derive.operation import (
     APPLIED,
-    MOVING,
+    Act,
+    AwaitsAgentId,
     AwaitsWalletSignature,
     Kind,
     Mode,
     State,
     StepState,
+    next_act,
 )
 from renown.derive.plan import Plan
 from renown.errors import OperationNotFound
@@ -44,7 +46,6 @@ from renown.types import AgentRef, parse_address
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-Next = Literal["sign", "sign-typed-data", "wait", "resume"]
 Moment = Annotated[datetime, Meta(tz=True, description="UTC.")]
 Unsigned = Annotated[
     dict[str, str] | None,
@@ -55,7 +56,7 @@ TypedData = Annotated[
     Meta(description="What the new wallet has to sign (`eth_signTypedData_v4`), until `deadline`."),
 ]
 NextStep = Annotated[
-    Next | None,
+    Act | None,
     Meta(
         description="`sign` the first unsigned transaction (and those behind it); let the new"
         " wallet `sign-typed-data`; `wait` for the chain or the signer; `resume` what is left."
@@ -131,11 +132,40 @@ class Operation(Struct, kw_only=True):
     as_of: AsOf
 
 
+class BriefTransaction(Struct, kw_only=True):
+    """How far one transaction of an operation is."""
+
+    step: Annotated[int, Meta(ge=1)]
+    state: StepState
+    function: str
+    tx_hash: Hash | None
+    block_number: Block | None
+    reason: Annotated[str | None, Meta(description="Why it failed or was dropped.")]
+    problem: Annotated[str | None, Meta(description="What holds it up.")]
+
+
+class BriefOperation(Struct, kw_only=True):
+    """One write of a list. What is to be signed, and what happened: see the operation itself."""
+
+    id: str
+    kind: Kind
+    mode: Mode
+    state: State
+    chain_id: int
+    sender: Address
+    agent: ActedOn | None
+    left: Annotated[list[int], Meta(description="Steps that are in no block.")]
+    next: NextStep
+    transactions: list[BriefTransaction]
+    created_at: Moment
+    updated_at: Moment
+
+
 class OperationPage(Struct, kw_only=True):
     """A page of the account's operations, newest first."""
 
     as_of: list[AsOf]
-    items: list[Operation]
+    items: list[BriefOperation]
     next_cursor: NextCursor = None
 
 
@@ -192,7 +222,7 @@ async def page(
     chains = sorted({row.chain_id for row in shown})
     heads = {head.chain_id: head for head in await acting.heads_of(conn, chains)}
     blocks = [_block(chain, heads.get(chain)) for chain in chains]
-    items = [_operation(row, heads.get(row.chain_id)) for row in shown]
+    items = [_brief(row) for row in shown]
     end = None if last is None else (_microseconds(last.created_at), str(last.operation_id))
     return Answer(OperationPage(as_of=blocks, items=items), blocks, after=end)
 
@@ -240,20 +270,17 @@ def no_such_operation(operation_id: UUID) -> OperationNotFound:
     return OperationNotFound("this account has no such operation", operation=str(operation_id))
 
 
-def next_of(row: OperationRow) -> Next | None:
+def next_of(row: OperationRow) -> Act | None:
     """What the owner has to do so that the operation goes on."""
-    if any(step.state in MOVING for step in row.steps):
-        return "wait"
-    waiting = next((step for step in row.steps if step.state not in APPLIED), None)
-    if waiting is None:
-        return None if row.state == "final" else "wait"
-    if waiting.state != "prepared":
-        return "resume"
-    if waiting.calldata is None:
-        return "sign-typed-data" if isinstance(waiting.template, AwaitsWalletSignature) else "wait"
-    if row.mode == "managed":
-        return "wait"
-    return "resume" if _unsigned(row, waiting) is None else "sign"
+    act = next_act(row.mode, row.steps)
+    if act != "sign":
+        return act
+    waiting = next(step for step in row.steps if step.state == "prepared")
+    if _unsigned(row, waiting) is not None:
+        return "sign"
+    # The watcher finds out gas and fees, unless the chain said that it would fail.
+    is_awaited = isinstance(waiting.template, AwaitsAgentId) and waiting.problem is None
+    return "wait" if is_awaited else "resume"
 
 
 def _operation(row: OperationRow, head: Head | None) -> Operation:
@@ -273,6 +300,34 @@ def _operation(row: OperationRow, head: Head | None) -> Operation:
         created_at=row.created_at,
         updated_at=row.updated_at,
         as_of=_block(row.chain_id, head),
+    )
+
+
+def _brief(row: OperationRow) -> BriefOperation:
+    return BriefOperation(
+        id=str(row.operation_id),
+        kind=row.kind,
+        mode=row.mode,
+        state=row.state,
+        chain_id=row.chain_id,
+        sender=address(row.sender),
+        agent=_acted_on(row.chain_id, row.agent_id),
+        left=[step.step for step in row.steps if step.state not in APPLIED],
+        next=next_of(row),
+        transactions=[
+            BriefTransaction(
+                step=step.step,
+                state=step.state,
+                function=step.function,
+                tx_hash=hex_or_none(step.tx_hash),
+                block_number=step.block_number,
+                reason=step.reason,
+                problem=step.problem,
+            )
+            for step in row.steps
+        ],
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )
 
 

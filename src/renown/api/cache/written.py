@@ -73,14 +73,27 @@ def respond(
     Args:
         age_seconds: since it was read; None where its `as_of` is of now.
     """
-    headers = {"Renown-As-Of": said.header, "Cache-Control": cache}
+    headers = [
+        (b"renown-as-of", said.header.encode("latin-1")),
+        (b"cache-control", cache.encode("latin-1")),
+    ]
     if age_seconds is not None:
-        headers["Age"] = str(age_seconds)
+        headers.append((b"age", b"%d" % age_seconds))
     if tagged:
-        headers["ETag"] = written.tag
+        headers.append((b"etag", written.tag.encode("latin-1")))
         known = request.headers.get("if-none-match")
         if known is not None and etag.matches(written.tag, known):
-            return Response(status_code=304, headers=headers)
-    return Response(
-        b"".join((written.before, said.body, written.behind)), media_type=JSON, headers=headers
-    )
+            return _Ready(304, headers, b"")
+    body = b"".join((written.before, said.body, written.behind))
+    headers += ((b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode("latin-1")))
+    return _Ready(200, headers, body)
+
+
+class _Ready(Response):
+    """A response out of headers as they are sent, which saves a kept read a twentieth."""
+
+    def __init__(self, status_code: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status_code
+        self.raw_headers = headers
+        self.body = body
+        self.background = None

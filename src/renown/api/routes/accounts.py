@@ -28,10 +28,12 @@ from renown.errors import (
 )
 from renown.store import wallets
 from renown.store.accounts import load_account
+from renown.store.signer_grants import granted_to
 from renown.types import MAX_BIGINT, parse_address
 
 router = APIRouter(route_class=StrictRoute, tags=["account"])
-LINK = Access("link", "auth")
+ADD_WALLET = Access("admin", "auth")
+"""A wallet signs in to all that its account may, so adding one is no less than making a key."""
 WalletParam = Annotated[str, Path(max_length=100, description="0x and 40 hex digits.")]
 
 
@@ -43,7 +45,8 @@ async def get_account(request: Request) -> Response:
     async with desk.reading() as conn:
         row = await load_account(conn, account_id)
         held = await wallets.wallets_of(conn, account_id)
-    return own_reply(shown.account(row, held, desk.gate.limits[row.tier]))
+        granted = await granted_to(conn, account_id)
+    return own_reply(shown.account(row, held, granted, desk.gate.limits[row.tier]))
 
 
 @router.post(
@@ -51,7 +54,7 @@ async def get_account(request: Request) -> Response:
     responses=own_answers(Challenge, *OF_BODY, BadAddress),
     openapi_extra=takes(ChallengeAsked),
 )
-@wants(LINK)
+@wants(ADD_WALLET)
 async def challenge_wallet(request: Request) -> Response:
     """A message for the wallet to sign: that it belongs to this account. Good for ten minutes and
     one try."""
@@ -75,7 +78,7 @@ async def challenge_wallet(request: Request) -> Response:
     ),
     openapi_extra=takes(SignedMessage),
 )
-@wants(LINK)
+@wants(ADD_WALLET)
 async def add_wallet(request: Request) -> Response:
     """Give the wallet that signed to this account, which may speak for it from now on."""
     asked = await read_body(request, SignedMessage)

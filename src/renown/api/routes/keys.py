@@ -39,7 +39,9 @@ router = APIRouter(route_class=StrictRoute, tags=["account"])
 READ_ACCOUNT = Access("admin", "read")
 CHANGE_ACCOUNT = Access("admin", "write")
 OF_BODY = (BadBody, BodyTooLarge, UnsupportedMediaType)
-KeyIdParam = Annotated[str, Path(max_length=20, description="The key's id, 8 characters.")]
+KeyIdParam = Annotated[
+    str, Path(pattern="^[0-9a-z]{8}$", description="The key's id, 8 characters.")
+]
 
 
 @router.get("/v1/keys", responses=own_answers(ApiKeys, BadCursor))

@@ -24,7 +24,7 @@ from renown.api.acting.described import (
 from renown.api.acting.reading import hash_of
 from renown.api.answers import operations as answers
 from renown.api.bodies import read_body, takes
-from renown.api.deps import CursorParam, LimitParam, desk_of, next_cursor, position
+from renown.api.deps import CursorParam, LimitParam, desk_of, own_cursor, own_position
 from renown.api.openapi import answers as answered
 from renown.api.replies import JSON, as_of_header, reply
 from renown.api.routing import StrictRoute
@@ -62,11 +62,12 @@ async def list_operations(
     limit: LimitParam = 50,
     cursor: CursorParam = None,
 ) -> Response:
-    """The account's operations, newest first."""
-    start, account_id = position(request, cursor), account_of(principal_of(request))
+    """The account's operations, newest first, in brief: what is to be signed stands in each
+    operation itself."""
+    start, account_id = own_position(request, cursor), account_of(principal_of(request))
     async with desk_of(request).reading() as conn:
         answer = await answers.page(conn, account_id, state=state, after=start, limit=limit)
-    answer.body.next_cursor = next_cursor(request, answer.after)
+    answer.body.next_cursor = own_cursor(request, answer.after)
     return reply(request, answer, cache=NO_STORE, tagged=False)
 
 

@@ -68,9 +68,10 @@ async def link_payment(request: Request, key: KeyParam) -> Response:
     """Link a payment to an agent, after looking at it on its chain.
 
     The transaction must have succeeded and moved a token that counts to the agent's wallet as it
-    was at that block, or to an address at which it declared to be paid (linked by an account that
-    has proved the payer's or the receiver's wallet). Each transfer counts once, for one agent. A
-    transaction that is not final yet, or in no block, is kept and settles by itself.
+    was at that block, or to an address at which it declared to be paid. The account must have
+    proved the payer's or the receiver's wallet, unless the agent's wallet signed to be this agent's
+    and is no other's. Each transfer counts once, for one agent. A transaction that is not final
+    yet, or in no block, is kept and settles by itself.
     """
     wanted, asked = parse_agent_key(key), await read_body(request, LinkPayment)
     desk, principal = desk_of(request), principal_of(request)

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from renown.api.access.principal import PUBLIC_SEARCH, wants
 from renown.api.answers import batch
 from renown.api.answers.batch import MOST_KEYS
+from renown.api.bodies import raw_body
 from renown.api.deps import desk_of
 from renown.api.openapi import answers
 from renown.api.replies import reply
 from renown.api.routing import StrictRoute
-from renown.errors import BadParameter, BadRequest
+from renown.errors import BadParameter, BodyTooLarge
 
 router = APIRouter(route_class=StrictRoute, tags=["agents"])
 LONGEST_BODY_BYTES = 262_144
@@ -31,7 +32,7 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True):
 
 @router.post(
     "/v1/agents/batch",
-    responses=answers(batch.Batch, BadRequest, not_modified=False),
+    responses=answers(batch.Batch, BodyTooLarge, not_modified=False),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -59,7 +60,7 @@ class Keys(msgspec.Struct, forbid_unknown_fields=True):
 @wants(PUBLIC_SEARCH)
 async def get_agents(request: Request) -> Response:
     """Up to 1,000 agents by their keys, in the order given. Unknown keys do not fail the others."""
-    body = await _body(request)
+    body = await raw_body(request, most_bytes=LONGEST_BODY_BYTES)
     try:
         asked = msgspec.json.decode(body, type=Keys)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
@@ -70,12 +71,3 @@ async def get_agents(request: Request) -> Response:
     async with desk_of(request).reading() as conn:
         answer = await batch.agents(conn, asked.keys)
     return reply(request, answer, cache="no-store", tagged=False)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY_BYTES:
-            raise BadRequest(f"the body is longer than {LONGEST_BODY_BYTES} bytes")
-    return bytes(body)

@@ -12,7 +12,7 @@ from eth_hash.auto import keccak
 from renown.chain.signatures import recover, sign_digest
 from renown.chain.tx import rlp
 from renown.errors import TransactionRefused
-from renown.spec.transactions import SignedTransaction, UnsignedTransaction
+from renown.spec.transactions import SignedTransaction, UnsignedTransaction, least_gas
 from renown.types import MAX_BIGINT
 
 MAX_RAW_BYTES = 128 * 1024
@@ -42,6 +42,24 @@ def read_signed(raw: bytes) -> SignedTransaction:
     named = {3: "blob transactions (type 3)", 4: "code delegations (type 4, EIP-7702)"}
     what = named.get(kind, f"transactions of type {kind}")
     raise TransactionRefused(f"{what} are not relayed; sign one of type 2 (EIP-1559)")
+
+
+def read_relayed(raw: bytes) -> SignedTransaction:
+    """`read_signed`, of what somebody hands over to be sent.
+
+    Raises:
+        TransactionRefused: also where its gas does not even pay for its calldata. Some nodes take
+            such a transaction, and never put it into a block.
+    """
+    signed = read_signed(raw)
+    least = least_gas(signed.calldata)
+    if signed.gas < least:
+        raise TransactionRefused(
+            f"its gas of {signed.gas:,} is less than the {least:,} that its calldata alone takes",
+            gas=signed.gas,
+            least_gas=least,
+        )
+    return signed
 
 
 def sign_with(key: coincurve.PrivateKey, transaction: UnsignedTransaction) -> bytes:

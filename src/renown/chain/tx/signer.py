@@ -34,6 +34,10 @@ class Signer(Protocol):
     def addresses(self) -> tuple[bytes, ...]:
         """The wallets it signs for, in its order."""
 
+    @property
+    def chains(self) -> frozenset[int] | None:
+        """The chains it signs for; None: for any."""
+
     async def start(self) -> None:
         """Be ready, or raise SignerError. Safe to repeat."""
 
@@ -47,17 +51,31 @@ class Signer(Protocol):
         """The 65-byte signature (`v` 27 or 28) of EIP-712 typed data as JSON has it."""
 
 
-class LocalSigner:
-    """Signs with keys in this process's memory."""
+def signs_for(signer: Signer, chain_id: int, address: bytes) -> bool:
+    """Whether it has the wallet's key and uses it on that chain."""
+    return address in signer.addresses and (signer.chains is None or chain_id in signer.chains)
 
-    def __init__(self, keys: Sequence[coincurve.PrivateKey]) -> None:
+
+class LocalSigner:
+    """Signs with keys in this process's memory.
+
+    Args:
+        chains: it signs for these only, whoever asks; None: for any.
+    """
+
+    def __init__(
+        self, keys: Sequence[coincurve.PrivateKey], *, chains: frozenset[int] | None = None
+    ) -> None:
         self._keys = {address_of(key.public_key): key for key in keys}
+        self.chains = chains
 
     def __repr__(self) -> str:
         return f"LocalSigner({', '.join(map(checksum_address, self._keys))})"
 
     @classmethod
-    def from_keys(cls, private_keys: Sequence[bytes]) -> LocalSigner:
+    def from_keys(
+        cls, private_keys: Sequence[bytes], *, chains: frozenset[int] | None = None
+    ) -> LocalSigner:
         """From private keys of 32 bytes. Raises SignerError, without the key, where one is none."""
         keys = []
         for number, private_key in enumerate(private_keys, start=1):
@@ -70,7 +88,7 @@ class LocalSigner:
             if key is None:
                 raise SignerError(f"private key {number} is not a secp256k1 key")
             keys.append(key)
-        return cls(keys)
+        return cls(keys, chains=chains)
 
     @classmethod
     async def from_keystores(cls, paths: Sequence[Path], password: str) -> LocalSigner:
@@ -98,15 +116,22 @@ class LocalSigner:
 
     async def sign(self, transaction: UnsignedTransaction) -> bytes:
         """The signed bytes; the same each time (RFC 6979)."""
+        self._require_chain(transaction.chain_id)
         return sign_with(self._key(transaction.sender), transaction)
 
     async def sign_typed_data(self, address: bytes, typed_data: dict[str, Any]) -> bytes:
         """The signature of EIP-712 typed data."""
+        if self.chains is not None:
+            self._require_chain((typed_data.get("domain") or {}).get("chainId"))
         return signature_of(self._key(address), typed_data_digest(typed_data))
 
     async def sign_message(self, address: bytes, message: bytes) -> bytes:
         """The signature of a message for people (EIP-191, `personal_sign`)."""
         return signature_of(self._key(address), personal_digest(message))
+
+    def _require_chain(self, chain_id: object) -> None:
+        if self.chains is not None and chain_id not in self.chains:
+            raise SignerError(f"the signer does not sign for chain {chain_id}")
 
     def _key(self, address: bytes) -> coincurve.PrivateKey:
         key = self._keys.get(address)
@@ -116,7 +141,7 @@ class LocalSigner:
 
 
 class RemoteSigner:
-    """Signs through a JSON-RPC signer such as Web3Signer or Clef.
+    """Signs through a JSON-RPC signer such as Web3Signer or Clef, for any chain.
 
     Args:
         url: http or https; may carry a key, so it is shown by its host only.
@@ -140,6 +165,11 @@ class RemoteSigner:
 
     def __repr__(self) -> str:
         return f"RemoteSigner({self._node.host})"
+
+    @property
+    def chains(self) -> frozenset[int] | None:
+        """None: for any."""
+        return None
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
@@ -232,7 +262,7 @@ def _unlock(path: Path, password: str) -> bytes:
     failure = f"{path} is not a keystore file (Web3 Secret Storage, V3)"
     try:
         keystore = json.loads(text) if len(text) <= MAX_KEYSTORE_BYTES else None
-    except ValueError:
+    except (ValueError, RecursionError):
         keystore = None
     if isinstance(keystore, dict):
         try:

@@ -20,7 +20,7 @@ from renown.chain.tx import fees as market
 from renown.chain.tx import offering, simulation
 from renown.chain.tx.fees import Fees
 from renown.chain.tx.receipts import JsonBlock, JsonPendingBlock, JsonReceipt, hex_bytes, quantity
-from renown.errors import BeyondHead, NodeError
+from renown.errors import BeyondHead, NodeError, NoNodeLeft
 from renown.spec.deployments import DEPLOYMENTS, Deployment
 from renown.spec.transactions import Receipt, Sent
 
@@ -31,7 +31,13 @@ __all__ = ["ChainWriter", "Fees", "writers_for"]
 USUAL_TIP_WEI = 10**9
 """One gwei, where neither blocks nor the node say what is usual."""
 
-ACTING_PATIENCE = Patience(attempts=4, backoff_seconds=0.2, deadline_seconds=10.0)
+ACTING_PATIENCE = Patience(
+    attempts=4,
+    backoff_seconds=0.2,
+    backoff_cap_seconds=2.0,
+    deadline_seconds=10.0,
+    wait_seconds=3.0,
+)
 """Somebody waits for the answer."""
 
 
@@ -122,17 +128,26 @@ class ChainWriter:
         return said
 
     async def receipt(self, tx_hash: bytes) -> Receipt | None:
-        """What became of a transaction in a block; None where none of the nodes asked has one.
+        """What became of a transaction in a block; None where no node that answers has it.
 
-        Nodes may lag: a second one is asked before the answer is None.
+        Nodes may lag, or lose receipts: all are asked before the answer is None.
+
+        Raises:
+            NodeError: none answers.
         """
-        for member in self.pool.in_order()[:2]:
+        failure: NodeError = NoNodeLeft(f"no node of chain {self.chain_id} can be asked now")
+        somebody_answered = False
+        for member in self.pool.in_order():
             try:
                 found = (await self._receipts_from(member, [tx_hash]))[0]
-            except NodeError:
-                return (await self.receipts([tx_hash]))[0]
+            except NodeError as exc:
+                failure = exc
+                continue
             if found is not None:
                 return found
+            somebody_answered = True
+        if not somebody_answered:
+            raise failure
         return None
 
     async def receipts(self, hashes: Sequence[bytes]) -> list[Receipt | None]:

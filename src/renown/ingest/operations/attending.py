@@ -16,12 +16,14 @@ import msgspec
 import structlog
 
 from renown.chain.tx.signed import read_signed
-from renown.chain.tx.signer import Signer
+from renown.chain.tx.signer import Signer, signs_for
+from renown.derive.files import hosted_uri
 from renown.derive.operation import APPLIED, MOVING, AwaitsAgentId
 from renown.derive.plan import fill_agent_id
 from renown.errors import CallWouldFail, NodeError, OperationConflict, SignerError
 from renown.ingest.operations import measured, pace
 from renown.ingest.operations.judging import (
+    DOUBTS,
     Doubt,
     InBlock,
     NonceFree,
@@ -38,21 +40,30 @@ from renown.ingest.operations.reasons import registered_agent, revert_reason
 from renown.ingest.operations.seen_chain import Chain
 from renown.ingest.operations.signing import (
     NotNow,
+    Rules,
     Terms,
     choose_nonce,
+    require_allowed,
     require_settled,
     sign,
     terms,
 )
-from renown.spec.transactions import Receipt, UnsignedTransaction
+from renown.spec.transactions import Receipt, SignedTransaction, UnsignedTransaction
 from renown.store import hosted, operations
 from renown.store import operation_watching as watching
 from renown.store.operation_claims import ClaimLost, clock, held
+from renown.store.operation_expiry import needs_file
+from renown.store.operation_nonces import held_nonces, lock_sender, next_free
 from renown.store.operations import OperationRow, StepRow
-from renown.store.pool import Conn, transaction
+from renown.store.pool import Conn, Tx, transaction
 
 log = structlog.get_logger()
 
+PATIENT_BLOCKS = 4
+"""For so long a doubt stands before it is believed: nodes are that far behind each other at most,
+as a rule."""
+MOST_SIGNATURES = 3
+"""In one look at one step, where others take the nonce meanwhile."""
 MOST_VERDICTS = 8
 """In one look at one step; each changes it, so that it soon has nothing more to say."""
 
@@ -61,30 +72,33 @@ class Desk(msgspec.Struct, frozen=True):
     """What a watcher works with, whatever the operation.
 
     Attributes:
-        me: its name in claims.
         signer: None: it signs nothing.
+        sign_seconds: by then the signer has answered, or failed.
+        rules: whom the signer signs for.
         max_fee_wei: most that is offered per unit of gas when the server signs.
         turns: one lock per wallet: signed and offered one after the other.
         point: called where a death would matter, with the name of the place; for tests.
     """
 
-    me: UUID
     signer: Signer | None
+    sign_seconds: float
+    rules: Rules
     max_fee_wei: int | None
     turns: Callable[[int, bytes], asyncio.Lock]
     point: Callable[[str], None]
 
 
 class Attending:
-    """Looks after operations of one chain through one connection."""
+    """Looks after operations of one chain through one connection, under one claim."""
 
-    def __init__(self, desk: Desk, conn: Conn, chain: Chain) -> None:
+    def __init__(self, desk: Desk, conn: Conn, chain: Chain, claim_id: UUID) -> None:
         self._desk = desk
+        self._claim_id = claim_id
         self._conn = conn
         self._chain = chain
         self._slug = chain.deployment.slug
         self._block_seconds = chain.deployment.finality.block_seconds
-        self._patient_seconds = min(30.0, max(pace.SOONEST_SECONDS, self._block_seconds))
+        self._patient_seconds = max(pace.SOONEST_SECONDS, PATIENT_BLOCKS * self._block_seconds)
         self._offering = Offering(conn, chain, desk.point)
 
     async def attend(self, operation: OperationRow, sights: Sights) -> float | None:
@@ -97,20 +111,21 @@ class Attending:
             ClaimLost: another watcher took over.
             NodeError, StoreError: what was done so far stands.
         """
-        operation = await self._judged(operation, sights)
+        now = await clock(self._conn)
+        operation = await self._judged(operation, sights, now)
         for step in operation.steps:
             if step.state in MOVING:
-                operation = await self._kept_moving(operation, step)
-        if operation.mode == "managed" and (turn := pace.next_to_sign(operation)) is not None:
-            operation = await self._sign(operation, turn)
-        now = await clock(self._conn)
+                operation = await self._kept_moving(operation, step, now)
+        turn = pace.next_to_sign(operation) if self._signs(operation) else None
+        if turn is not None and turn.problem not in DOUBTS:
+            operation = await self._sign(operation, turn, now)
         ages = [_age(step, now) for step in operation.steps]
-        return pace.due_in(operation, ages, self._block_seconds)
+        signs = self._signs(operation)
+        return pace.due_in(operation, ages, self._block_seconds, signs=signs)
 
     # What became of it --------------------------------------------------------------------------
 
-    async def _judged(self, operation: OperationRow, sights: Sights) -> OperationRow:
-        now = await clock(self._conn)
+    async def _judged(self, operation: OperationRow, sights: Sights, now: datetime) -> OperationRow:
         for number in range(1, len(operation.steps) + 1):
             for _ in range(MOST_VERDICTS):
                 step = operation.steps[number - 1]
@@ -133,7 +148,7 @@ class Attending:
         if isinstance(verdict, InBlock):
             reason, agent_id = await self._outcome(operation, step, verdict.receipt)
         async with transaction(self._conn) as tx:
-            current = await held(tx, operation.operation_id, self._desk.me)
+            current = await held(tx, operation.operation_id, self._claim_id)
             if current.steps[step.step - 1] != step:
                 return current  # somebody changed it meanwhile: judged again
             match verdict:
@@ -154,7 +169,7 @@ class Attending:
                     await watching.nonce_used(tx, current, step, None, None)
                 case Doubt(problem):
                     await watching.problem(tx, current.operation_id, step.step, problem)
-            after = await held(tx, operation.operation_id, self._desk.me)
+            after = await held(tx, operation.operation_id, self._claim_id)
             self._desk.point("judged")
         self._desk.point("kept")
         self._tell(after, step, reason)
@@ -203,48 +218,68 @@ class Attending:
             calldata, content = fill_agent_id(
                 step.template, operation.agent_id, operation.chain_id, step.contract
             )
-            is_known = calldata == step.calldata
-            wants_numbers = operation.mode == "client" and step.state == "prepared"
-            if is_known and (step.gas is not None or not wants_numbers):
+            completed = await self._completed(operation, step, calldata)
+            if completed is None:
                 continue
-            prepared = await self._prepared(operation, step, calldata)
-            if is_known and prepared is None:
-                continue
+            prepared, problem = completed
             async with transaction(self._conn) as tx:
-                current = await held(tx, operation.operation_id, self._desk.me)
+                current = await held(tx, operation.operation_id, self._claim_id)
                 if current.agent_id != operation.agent_id or current.steps[step.step - 1] != step:
                     return current
                 if content is not None:
                     await hosted.keep(tx, current.account_id, content, most_bytes=None)
-                if is_known or step.calldata is None:
+                    uri = hosted_uri(step.template.base_url, content)
+                    await needs_file(tx, current.operation_id, uri, content)
+                if step.calldata in (None, calldata):
                     await operations.fill_step(
                         tx, current.operation_id, step.step, calldata, prepared
                     )
                 else:
                     await watching.call_changed(tx, current, step, calldata, prepared)
-                operation = await held(tx, operation.operation_id, self._desk.me)
+                if problem is not None:
+                    await watching.problem(tx, current.operation_id, step.step, problem)
+                operation = await held(tx, operation.operation_id, self._claim_id)
                 self._desk.point("filled")
         return operation
 
+    async def _completed(
+        self, operation: OperationRow, step: StepRow, calldata: bytes
+    ) -> tuple[UnsignedTransaction | None, str | None] | None:
+        """What the step is completed with, and what is wrong with it; None: with nothing now."""
+        is_known = calldata == step.calldata
+        if operation.mode == "managed":
+            return None if is_known else (None, None)
+        if is_known and (step.gas is not None or step.state != "prepared"):
+            return None
+        is_stale = not is_known and step.calldata is not None
+        try:
+            return await self._prepared(operation, step, calldata), None
+        except CallWouldFail as exc:
+            problem = f"it would fail: {exc.context.get('reason', exc.detail)}"
+            # The node may not have the registration's block yet.
+            is_young = _age(operation.steps[0], await clock(self._conn)) < self._patient_seconds
+            if is_stale or not (is_young or (is_known and step.problem == problem)):
+                return None, problem
+        except NodeError:
+            if is_stale:
+                return None, None
+        return None
+
     async def _prepared(
         self, operation: OperationRow, step: StepRow, calldata: bytes
-    ) -> UnsignedTransaction | None:
-        """What a caller needs to sign it; None where the server signs, or nobody can say now."""
-        if operation.mode == "managed":
-            return None
-        try:
-            gas = await self._chain.estimate(operation.sender, step.contract, calldata)
-            fees = await self._chain.fees()
-            nonce = await self._chain.nonce(operation.sender, "pending")
-        except (CallWouldFail, NodeError):
-            return None
+    ) -> UnsignedTransaction:
+        """What a caller needs to sign it. Raises CallWouldFail, NodeError."""
+        gas = await self._chain.estimate(operation.sender, step.contract, calldata)
+        fees = await self._chain.fees()
+        nonce = await self._chain.nonce(operation.sender, "pending")
+        held = await held_nonces(self._conn, operation.chain_id, operation.sender, nonce)
         before = [one.nonce for one in open_ones(step)]
         return UnsignedTransaction(
             chain_id=operation.chain_id,
             sender=operation.sender,
             to=step.contract,
             calldata=calldata,
-            nonce=before[-1] if before else nonce,
+            nonce=before[-1] if before else next_free(nonce, {one.nonce for one in held}),
             gas=gas,
             max_fee_wei=fees.max_fee_wei,
             priority_fee_wei=fees.priority_fee_wei,
@@ -253,41 +288,42 @@ class Attending:
     # On its way ---------------------------------------------------------------------------------
 
     async def _kept_moving(
-        self, operation: OperationRow, step: StepRow, *, may_replace: bool = True
+        self, operation: OperationRow, step: StepRow, now: datetime, *, may_replace: bool = True
     ) -> OperationRow:
-        now = await clock(self._conn)
         pushed = await self._offering.push(operation, step, _age(step, now), now)
         if pushed.refusal is not None:
             await self._fail(operation, step, pushed.refusal)
-        elif pushed.is_stuck and may_replace and operation.mode == "managed":
-            return await self._sign(operation, await self._fresh(operation, step))
+        elif pushed.is_stuck and may_replace and self._signs(operation):
+            return await self._sign(operation, await self._fresh(operation, step), now)
         elif pushed.problem != step.problem:
             await watching.problem(self._conn, operation.operation_id, step.step, pushed.problem)
+        elif not pushed.was_offered:
+            return operation  # nothing was written: what is asked of us meanwhile is due at once
         return await self._again(operation)
 
     async def _fail(self, operation: OperationRow, step: StepRow, reason: str) -> None:
         async with transaction(self._conn) as tx:
-            current = await held(tx, operation.operation_id, self._desk.me)
+            current = await held(tx, operation.operation_id, self._claim_id)
             now = current.steps[step.step - 1]
             if now.state != step.state or len(now.signed) != len(step.signed):
                 return  # a replacement came meanwhile
             await watching.failed(tx, current, now, reason)
-            after = await held(tx, operation.operation_id, self._desk.me)
+            after = await held(tx, operation.operation_id, self._claim_id)
         self._tell(after, step, reason)
 
     # Signing ------------------------------------------------------------------------------------
 
-    async def _sign(self, operation: OperationRow, step: StepRow) -> OperationRow:
+    def _signs(self, operation: OperationRow) -> bool:
+        signer, place = self._desk.signer, (operation.chain_id, operation.sender)
+        return operation.mode == "managed" and signer is not None and signs_for(signer, *place)
+
+    async def _sign(self, operation: OperationRow, step: StepRow, now: datetime) -> OperationRow:
         """Sign a step, or its replacement, and offer it; or say what that waits for."""
-        if (signer := self._desk.signer) is None or operation.sender not in signer.addresses:
-            wallet = f"0x{operation.sender.hex()}"
-            return await self._held_up(operation, step, f"no signer here has the wallet {wallet}")
         async with self._desk.turns(operation.chain_id, operation.sender):
             try:
                 require_settled(step)
                 at = await terms(self._chain, operation, step, self._desk.max_fee_wei)
-                count = await self._chain.nonce(operation.sender)
-                await self._store(signer, operation, step, at, count)
+                await self._sign_and_store(operation, step, at)
             except CallWouldFail as exc:
                 return await self._would_fail(operation, step, exc)
             except NotNow as exc:
@@ -301,24 +337,59 @@ class Attending:
             measured.moved(self._slug, "submitted")
             operation = await self._again(operation)
             step = operation.steps[step.step - 1]
-            return await self._kept_moving(operation, step, may_replace=False)
+            return await self._kept_moving(operation, step, now, may_replace=False)
+
+    async def _sign_and_store(self, operation: OperationRow, step: StepRow, at: Terms) -> None:
+        """Nothing is locked while the signer, which may be far away, takes its time: if the nonce
+        was taken meanwhile, the signature is thrown away, and nobody has seen it."""
+        for _ in range(MOST_SIGNATURES):
+            count = await self._chain.nonce(operation.sender)
+            async with transaction(self._conn) as tx:
+                await require_allowed(tx, self._desk.rules, operation, at)
+                nonce = await self._nonce(tx, count, operation, step)
+            signed = await self._signature(operation, step, nonce, at)
+            if await self._store(operation, step, at, count, signed):
+                return
+        raise NotNow("other transactions of the wallet took the nonces that it was signed with")
+
+    async def _nonce(self, tx: Tx, count: int, operation: OperationRow, step: StepRow) -> int:
+        held = await held_nonces(tx, operation.chain_id, operation.sender, count)
+        return choose_nonce(count, held, operation, step)
+
+    async def _signature(
+        self, operation: OperationRow, step: StepRow, nonce: int, at: Terms
+    ) -> SignedTransaction:
+        assert self._desk.signer is not None
+        seconds = self._desk.sign_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await sign(self._desk.signer, operation, step, nonce, at)
+        except TimeoutError:
+            raise SignerError(f"it did not answer within {seconds:.0f} s") from None
 
     async def _store(
-        self, signer: Signer, operation: OperationRow, step: StepRow, at: Terms, count: int
-    ) -> None:
+        self,
+        operation: OperationRow,
+        step: StepRow,
+        at: Terms,
+        count: int,
+        signed: SignedTransaction,
+    ) -> bool:
+        """Whether it was kept: false where its nonce was taken meanwhile."""
         async with transaction(self._conn) as tx:
-            await watching.lock_sender(tx, operation.chain_id, operation.sender)
-            current = await held(tx, operation.operation_id, self._desk.me)
+            await lock_sender(tx, operation.chain_id, operation.sender)
+            current = await held(tx, operation.operation_id, self._claim_id)
             if current.steps[step.step - 1] != step:
                 raise NotNow("it was changed meanwhile")
-            nonces = await watching.held_nonces(tx, current.chain_id, current.sender, count)
-            nonce = choose_nonce(count, nonces, current, step)
-            signed = await sign(signer, current, step, nonce, at)
+            if await self._nonce(tx, count, current, step) != signed.nonce:
+                return False
+            await require_allowed(tx, self._desk.rules, current, at)
             detail = "replaced by the same call at higher fees" if step.state in MOVING else None
             await operations.add_signed(
                 tx, current.operation_id, step.step, signed, by_signer=True, detail=detail
             )
             self._desk.point("signed")
+        return True
 
     async def _would_fail(
         self, operation: OperationRow, step: StepRow, exc: CallWouldFail

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
-from renown.ingest.operations.judging import Sight, open_ones
+from renown.derive.operation import MOVING
+from renown.errors import NodeError
+from renown.ingest.operations.judging import Sight, is_nonce_used, open_ones
 from renown.ingest.operations.seen_chain import Chain
 from renown.spec.transactions import Receipt
 from renown.store import operation_watching as watching
@@ -20,6 +23,7 @@ class Sights:
 
     def __init__(
         self,
+        conn: Conn,
         chain: Chain,
         counts: dict[bytes, int],
         head: int,
@@ -27,6 +31,7 @@ class Sights:
         receipts: dict[bytes, Receipt],
         indexed: dict[int, bytes],
     ) -> None:
+        self._conn = conn
         self._chain = chain
         self._counts = counts
         self._head = head
@@ -45,16 +50,24 @@ class Sights:
         Raises:
             NodeError: more had to be asked, and nobody answered.
         """
-        mine = {one.tx_hash for one in step.signed} & self._receipts.keys()
-        block_hash = None
-        if not mine and step.block_number is not None and step.tx_hash is not None:
-            # Something that was there is missing: a second node is asked before that counts.
-            found = await self._chain.receipt(step.tx_hash)
-            if found is not None:
-                self._receipts[step.tx_hash] = found
-                mine = {step.tx_hash}
-            else:
-                block_hash = await self._hash_of(step.block_number)
+        hashes = [one.tx_hash for one in open_ones(step)]
+        is_used = self._may_be_given_up(operation, step)
+        if not self._receipts.keys() & hashes and (is_used or step.block_number is not None):
+            # Something that is, or was, in a block is missing: every node is asked before that
+            # counts.
+            for tx_hash in hashes:
+                found = await self._chain.receipt(tx_hash)
+                if found is not None:
+                    self._receipts[tx_hash] = found
+        mine = self._receipts.keys() & hashes
+        block_hash, is_indexed, is_known = None, False, False
+        if not mine and step.block_number is not None:
+            block_hash = await self._hash_of(step.block_number)
+        elif not mine and is_used:
+            is_indexed = await self._is_indexed(operation, step)
+            is_known = is_indexed or await self._is_known(hashes)
+        elif any(self._is_final_failure(tx_hash) for tx_hash in mine):
+            is_indexed = await self._is_indexed(operation, step)
         return Sight(
             receipts={tx_hash: self._receipts[tx_hash] for tx_hash in mine},
             count=self._counts[operation.sender],
@@ -62,7 +75,35 @@ class Sights:
             block_hash=block_hash,
             final_block=self._final_block,
             indexed_hash=self._indexed.get(step.block_number or -1),
+            is_indexed=is_indexed,
+            is_known=is_known,
         )
+
+    def _may_be_given_up(self, operation: OperationRow, step: StepRow) -> bool:
+        """Whether its nonce is used, and that is news, or final."""
+        return is_nonce_used(step, self._counts[operation.sender]) and (
+            step.state in MOVING
+            or any(
+                one.used_block is None or one.used_block <= self._final_block
+                for one in open_ones(step)
+            )
+        )
+
+    def _is_final_failure(self, tx_hash: bytes) -> bool:
+        found = self._receipts[tx_hash]
+        return not found.succeeded and found.block_number <= self._final_block
+
+    async def _is_indexed(self, operation: OperationRow, step: StepRow) -> bool:
+        return await watching.is_indexed(self._conn, operation, open_ones(step))
+
+    async def _is_known(self, hashes: Sequence[bytes]) -> bool:
+        """Whether a node has one of them. A node that cannot be asked does not count: what is given
+        up for good is so only by the index."""
+        for tx_hash in hashes:
+            with suppress(NodeError):
+                if await self._chain.known(tx_hash):
+                    return True
+        return False
 
     async def _hash_of(self, number: int) -> bytes | None:
         if number not in self._hashes:
@@ -88,6 +129,7 @@ async def look(conn: Conn, chain: Chain, operations: Sequence[OperationRow]) -> 
     numbers = [step.block_number for step in steps if step.block_number is not None]
     indexed = await watching.indexed_hashes(conn, chain.chain_id, numbers) if numbers else {}
     return Sights(
+        conn,
         chain,
         counts,
         max(head, indexed_head),

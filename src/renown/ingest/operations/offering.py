@@ -14,8 +14,9 @@ import msgspec
 import structlog
 
 from renown.chain.tx.fees import Fees
+from renown.errors import NodeError
 from renown.ingest.operations import measured
-from renown.ingest.operations.judging import USED_NONCE, open_ones
+from renown.ingest.operations.judging import STILL_KNOWN, USED_NONCE, open_ones
 from renown.ingest.operations.seen_chain import Chain
 from renown.spec.transactions import Sent
 from renown.store import operation_watching as watching
@@ -26,6 +27,11 @@ log = structlog.get_logger()
 
 KNOWN_AFTER_BLOCKS, STUCK_AFTER_BLOCKS = 5, 10
 LEAST_KNOWN_SECONDS, LEAST_STUCK_SECONDS = 1.0, 2.0
+OFTEN = 3
+FORGOTTEN = (
+    "the nodes take it and forget it again: they may find its gas, its fees or its sender's funds"
+    " too little"
+)
 FOR_GOOD = frozenset({"funds", "gas", "chain", "invalid"})
 """Refusals that the same bytes will meet again, as things stand."""
 
@@ -37,11 +43,13 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
         problem: what holds it up; None: nothing.
         refusal: why no node takes it, for good; then it has failed.
         is_stuck: only higher fees would help.
+        was_offered: bytes were offered, and what was said to them is noted.
     """
 
     problem: str | None = None
     refusal: str | None = None
     is_stuck: bool = False
+    was_offered: bool = False
 
 
 class Offering:
@@ -64,7 +72,7 @@ class Offering:
         """Offer the newest bytes of a step on its way, if no node is known to have them.
 
         Raises:
-            NodeError: it cannot be told whether a node has them, or what the chain takes.
+            NodeError: it cannot be told what the chain takes.
         """
         live = [one for one in open_ones(step) if one.fate == "live"]
         if not live:
@@ -73,23 +81,33 @@ class Offering:
                     (one.error for one in reversed(step.signed) if one.error), "the nodes refuse it"
                 )
             )
-        if step.problem == USED_NONCE:
-            return Pushed(problem=USED_NONCE)
+        if step.problem in (USED_NONCE, STILL_KNOWN):
+            return Pushed(problem=step.problem)
         newest = live[-1]
         if newest.sent_at is None:
             return await self._offer(operation, step, newest, live)
         may_be_lost = step.state == "orphaned" or age_seconds >= self._known_after
-        if may_be_lost and not await self._chain.known(newest.tx_hash):
+        if may_be_lost and not await self._is_known(newest):
             log.info(
                 "transaction_evicted",
                 operation=str(operation.operation_id),
                 chain=self._slug,
                 tx=f"0x{newest.tx_hash.hex()}",
             )
-            return await self._offer(operation, step, newest, live)
+            pushed = await self._offer(operation, step, newest, live)
+            if pushed == Pushed(was_offered=True) and newest.send_count >= OFTEN:
+                return msgspec.structs.replace(pushed, problem=FORGOTTEN)
+            return pushed
         if (now - newest.sent_at).total_seconds() >= self._stuck_after:
-            return await self._waiting(newest)
-        return Pushed(problem=step.problem if newest.error else None)
+            return await self._waiting(operation, newest)
+        stays = newest.error is not None or step.problem == FORGOTTEN
+        return Pushed(problem=step.problem if stays else None)
+
+    async def _is_known(self, one: SignedRow) -> bool:
+        try:
+            return await self._chain.known(one.tx_hash)
+        except NodeError:
+            return False  # no node that answers has it, and the same bytes again do no harm
 
     async def _offer(
         self, operation: OperationRow, step: StepRow, one: SignedRow, live: list[SignedRow]
@@ -119,14 +137,21 @@ class Offering:
             verdict=sent.verdict,
             code=sent.code or None,
         )
-        return pushed
+        return msgspec.structs.replace(pushed, was_offered=True)
 
-    async def _waiting(self, one: SignedRow) -> Pushed:
-        """It is in a pool, but in no block for long: for want of fees, or of blocks."""
+    async def _waiting(self, operation: OperationRow, one: SignedRow) -> Pushed:
+        """It is in a pool, but in no block for long: for want of fees, of what comes before it, or
+        of blocks."""
         if self._fees is None:
             self._fees = await self._chain.fees()
         least = self._fees.base_fee_wei + min(self._fees.priority_fee_wei, one.priority_fee_wei)
         if one.max_fee_wei >= least:
+            count = await self._chain.nonce(operation.sender)
+            if count < one.nonce:
+                return Pushed(
+                    problem=f"it has the nonce {one.nonce}, and waits until the sender's"
+                    f" transaction of nonce {count} is in a block"
+                )
             return Pushed(problem="it waits in the nodes' pools, and its fees should do")
         return Pushed(
             problem=f"it offers {one.max_fee_wei} wei per unit of gas, which is less than the chain"

@@ -6,9 +6,9 @@ nothing happens. Somebody who adds something does not wait for that: it is due a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from renown.derive.operation import MOVING
+from renown.derive.operation import MOVING, AwaitsAgentId
 from renown.ingest.operations.judging import open_ones
 from renown.store.operations import OperationRow, StepRow
 
@@ -18,11 +18,14 @@ GIVEN_UP_SECONDS = 7 * 86_400.0
 """What was refused and never seen is not looked for any longer."""
 
 
-def due_in(operation: OperationRow, ages: Iterable[float], block_seconds: float) -> float | None:
+def due_in(
+    operation: OperationRow, ages: Sequence[float], block_seconds: float, *, signs: bool = True
+) -> float | None:
     """Seconds until the next look; None: there is nothing to wait for.
 
     Args:
         ages: seconds since each step last changed.
+        signs: whoever looks signs for the wallet, if the server does at all.
     """
     waits = [
         wait
@@ -30,8 +33,10 @@ def due_in(operation: OperationRow, ages: Iterable[float], block_seconds: float)
         if (wait := _of_step(step, age, block_seconds)) is not None
     ]
     if operation.mode == "managed" and (turn := next_to_sign(operation)) is not None:
-        held_up = turn.problem is not None
-        waits.append(backing_off(turn_age(operation, turn, ages)) if held_up else SOONEST_SECONDS)
+        held_up = turn.problem is not None or not signs
+        waits.append(backing_off(ages[turn.step - 1]) if held_up else SOONEST_SECONDS)
+    if is_to_be_completed(operation) and ages[0] < GIVEN_UP_SECONDS:
+        waits.append(backing_off(ages[0]))  # since the registration was in a block, or final
     return min(waits, default=None)
 
 
@@ -64,9 +69,18 @@ def next_to_sign(operation: OperationRow) -> StepRow | None:
     return None
 
 
-def turn_age(operation: OperationRow, turn: StepRow, ages: Iterable[float]) -> float:
-    """The age of one of the steps."""
-    return list(ages)[turn.step - 1]
+def is_to_be_completed(operation: OperationRow) -> bool:
+    """Whether a caller waits to be told what to sign, which the registration has made known."""
+    return (
+        operation.mode == "client"
+        and operation.agent_id is not None
+        and any(
+            isinstance(step.template, AwaitsAgentId)
+            and step.state == "prepared"
+            and (step.calldata is None or step.gas is None)
+            for step in operation.steps
+        )
+    )
 
 
 def _between(least: float, wait: float, most: float) -> float:

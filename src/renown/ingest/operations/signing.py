@@ -11,9 +11,12 @@ from renown.chain.tx.signer import Signer
 from renown.errors import SignerError
 from renown.ingest.operations.judging import open_ones
 from renown.ingest.operations.seen_chain import Chain
+from renown.spec.allowance import Allowance, excess
 from renown.spec.transactions import SignedTransaction, UnsignedTransaction
-from renown.store.operation_watching import HeldNonce
+from renown.store.operation_nonces import HeldNonce, next_free
 from renown.store.operations import OperationRow, SignedRow, StepRow
+from renown.store.pool import Tx
+from renown.store.signer_grants import before_signing
 
 BUMP_PERCENT = 113
 """Nodes replace a transaction for fees that are higher by a tenth or an eighth; rounding counts."""
@@ -21,6 +24,17 @@ BUMP_PERCENT = 113
 
 class NotNow(Exception):
     """It cannot be signed now; the text says what it waits for."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Whom the server signs for, and for how much.
+
+    Attributes:
+        is_open: for every account, as every wallet, without a bound on what it spends.
+    """
+
+    allowance: Allowance = Allowance()
+    is_open: bool = False
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -59,9 +73,7 @@ def choose_nonce(count: int, held: list[HeldNonce], operation: OperationRow, ste
         if nonce in taken:
             raise NotNow(f"another operation has the nonce {nonce}: waiting until it is used")
         return nonce
-    nonce = count
-    while nonce in taken:
-        nonce += 1
+    nonce = next_free(count, taken)
     if any(one.is_waiting and one.nonce < nonce for one in others):
         raise NotNow("an earlier transaction of this wallet has not been taken by a node yet")
     return nonce
@@ -112,6 +124,24 @@ async def terms(chain: Chain, operation: OperationRow, step: StepRow, cap_wei: i
     if gas is None:
         gas = await chain.estimate(operation.sender, step.contract, step.calldata)
     return Terms(gas, most, tip)
+
+
+async def require_allowed(tx: Tx, rules: Rules, operation: OperationRow, at: Terms) -> None:
+    """The operator lets the signer sign this now. Nothing else is signed for the account until the
+    transaction ends.
+
+    Raises:
+        NotNow
+    """
+    spent = None
+    if not rules.is_open:
+        now = await before_signing(tx, operation.account_id, operation.chain_id, operation.sender)
+        if not now.is_granted:
+            raise NotNow("the wallet does not act for this account any more")
+        spent = now.spent_wei
+    why = excess(rules.allowance, spent, [(at.gas, at.max_fee_wei)])
+    if why is not None:
+        raise NotNow(why)
 
 
 async def sign(

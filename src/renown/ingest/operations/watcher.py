@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
+from uuid import UUID
 
+import msgspec
 import structlog
 
 from renown.chain.tx.signer import Signer
@@ -16,9 +18,11 @@ from renown.ingest.operations import measured
 from renown.ingest.operations.attending import Attending, Desk
 from renown.ingest.operations.looking import Sights, look
 from renown.ingest.operations.seen_chain import Chain
+from renown.ingest.operations.signing import Rules
+from renown.spec.allowance import Allowance
 from renown.store import operation_claims as claims
 from renown.store.changes import OPERATION_CHANNEL
-from renown.store.operation_claims import ClaimLost
+from renown.store.operation_claims import ClaimLost, Reach
 from renown.store.operations import OperationRow
 from renown.store.pool import Conn, naming_failures
 
@@ -28,10 +32,22 @@ CLAIM_SECONDS = 30.0
 """By then a watcher has let go of what it claimed or claims it anew; if it died, others go on."""
 LET_GO_SECONDS = 2.0
 BATCH = 20
-WORKERS = 4
+WORKERS = 3
 LONGEST_IDLE_SECONDS = 5.0
 BACKLOG_SECONDS = 5.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+PAUSE_OF_ONE_SECONDS = 5.0
+"""Of one operation that could not be looked at, though its chain can be seen."""
+LEFT_SECONDS = 60.0
+"""After which somebody says of an operation that nobody who signs for it has come."""
+
+
+class Blind(msgspec.Struct, frozen=True):
+    """A chain that could not be seen so many times on end, and until when it is left alone, by the
+    loop's clock."""
+
+    failures: int
+    until: float
 
 
 class Watcher:
@@ -39,13 +55,15 @@ class Watcher:
 
     Restartable, and killable, at any point: what it does is in the database before anybody else
     sees it. Several share the work, by claims that expire. Uses a connection per worker and one to
-    listen.
+    listen: four by default.
 
     Args:
         connect: opens a direct connection to the database.
         writers: the chains, by id.
         signer: signs managed operations; None: they wait for a watcher that has one.
         max_fee_wei: most that is offered per unit of gas when the server signs.
+        allowance: how much the signer does for an account.
+        signer_is_open: it acts for every account, as every wallet of it, and without a daily bound.
         workers: batches that are looked at beside each other.
         claim_seconds: after which the operations of a watcher that died are taken over.
         point: called where a death would matter, with the name of the place; for tests.
@@ -58,6 +76,8 @@ class Watcher:
         signer: Signer | None = None,
         *,
         max_fee_wei: int | None = None,
+        allowance: Allowance | None = None,
+        signer_is_open: bool = False,
         workers: int = WORKERS,
         claim_seconds: float = CLAIM_SECONDS,
         point: Callable[[str], None] = lambda _: None,
@@ -67,10 +87,13 @@ class Watcher:
         self._workers = workers
         self._claim_seconds = claim_seconds
         self._turns: dict[tuple[int, bytes], asyncio.Lock] = {}
-        self._blind: dict[int, int] = {}
+        self._blind: dict[int, Blind] = {}
+        self._trying = False
+        self._claims: set[UUID] = set()
         self._news = asyncio.Event()
-        self.me = uuid.uuid4()
-        self._desk = Desk(self.me, signer, max_fee_wei, self._turn, point)
+        rules = Rules(allowance or Allowance(), signer_is_open)
+        sign_seconds = claim_seconds / 6  # well within one look at one operation
+        self._desk = Desk(signer, sign_seconds, rules, max_fee_wei, self._turn, point)
 
     async def run(self) -> None:
         """Watch, for ever; a database or a chain that is away is waited for.
@@ -79,10 +102,10 @@ class Watcher:
             RenownError: what trying again cannot mend.
         """
         pause = FIRST_PAUSE_SECONDS
-        clock = asyncio.get_running_loop().time
         try:
             while True:
-                began = clock()
+                began = _now()
+                self._claims.clear()  # those of workers that failed run out
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._listen())
@@ -90,7 +113,7 @@ class Watcher:
                             group.create_task(self._work())
                 except ExceptionGroup as failed:  # one odd answer must not end what runs beside
                     _raise_lasting(failed)
-                if clock() - began > LONGEST_PAUSE_SECONDS:
+                if _now() - began > LONGEST_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
                 pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
@@ -98,13 +121,16 @@ class Watcher:
             await self._let_go()
 
     async def run_once(self) -> int:
-        """Look once at everything that is due now. Returns at how many operations.
+        """Look once at everything that is due now, also on chains that could not be seen before.
+        Returns at how many operations.
 
         Raises:
             StoreError
         """
         conn = await self._connect()
         try:
+            self._blind.clear()
+            await claims.note_unsigned(conn, self._reach(self._writers), LEFT_SECONDS)
             count = 0
             while found := await self._round(conn):
                 count += found
@@ -118,7 +144,7 @@ class Watcher:
             async with asyncio.timeout(LET_GO_SECONDS):
                 conn = await self._connect()
                 try:
-                    await claims.release_all(conn, self.me)
+                    await claims.release_all(conn, list(self._claims))
                 finally:
                     conn.terminate()
 
@@ -134,6 +160,7 @@ class Watcher:
                 await conn.add_listener(OPERATION_CHANNEL, lambda *_: self._news.set())
             while not lost.is_set():
                 with naming_failures():
+                    await claims.note_unsigned(conn, self._reach(self._writers), LEFT_SECONDS)
                     counted = await claims.backlog(conn)
                 slugs = {w.chain_id: w.deployment.slug for w in self._writers.values()}
                 measured.waiting(
@@ -154,10 +181,13 @@ class Watcher:
                 self._news.clear()
                 with naming_failures():
                     found = await self._round(conn)
-                    wait = await claims.next_due_seconds(conn, list(self._writers))
                 if found:
                     continue
+                with naming_failures():
+                    wait = await claims.next_due_seconds(conn, self._reach(self._seen()))
                 idle = LONGEST_IDLE_SECONDS if wait is None else min(wait, LONGEST_IDLE_SECONDS)
+                if not self._trying:
+                    idle = min([idle, *(blind.until - _now() for blind in self._blind.values())])
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(0.02, idle)):
                         await self._news.wait()
@@ -167,67 +197,108 @@ class Watcher:
     # Looking ------------------------------------------------------------------------------------
 
     async def _round(self, conn: Conn) -> int:
-        """Claim some operations, and look after them."""
-        claimed = await claims.claim(
-            conn, self.me, BATCH, self._claim_seconds, chains=list(self._writers)
+        """Claim some operations of one chain, and look after them."""
+        return await self._try_blind(conn) or await self._batch(conn, self._seen())
+
+    async def _try_blind(self, conn: Conn) -> int:
+        """Look whether a chain can be seen again. One worker at a time does, so that however many
+        chains are away the others look after the rest."""
+        due = [chain_id for chain_id, blind in self._blind.items() if blind.until <= _now()]
+        if self._trying or not due:
+            return 0
+        self._trying = True
+        try:
+            found = await self._batch(conn, due[:1])
+            if not found:  # nobody waits for it
+                self._blind.pop(due[0], None)
+            return found
+        finally:
+            self._trying = False
+
+    async def _batch(self, conn: Conn, chains: Collection[int]) -> int:
+        if not chains:
+            return 0
+        claim_id = uuid.uuid4()
+        self._claims.add(claim_id)
+        some = await claims.claim(
+            conn, claim_id, BATCH, self._claim_seconds, reach=self._reach(chains)
         )
         self._desk.point("claimed")
-        by_chain: dict[int, list[OperationRow]] = {}
-        for operation in claimed:
-            by_chain.setdefault(operation.chain_id, []).append(operation)
-        for chain_id, some in by_chain.items():
-            await self._look_after(conn, self._writers[chain_id], some)
-        return len(claimed)
+        if some:
+            await self._look_after(conn, self._writers[some[0].chain_id], some, claim_id)
+        self._claims.discard(claim_id)  # kept after a failure: it may hold some still
+        return len(some)
 
-    async def _look_after(self, conn: Conn, chain: Chain, some: list[OperationRow]) -> None:
+    async def _look_after(
+        self, conn: Conn, chain: Chain, some: list[OperationRow], claim_id: UUID
+    ) -> None:
         try:
-            sights = await look(conn, chain, some)
-        except NodeError as exc:
+            async with asyncio.timeout(self._claim_seconds / 2):
+                sights = await look(conn, chain, some)
+        except (NodeError, TimeoutError) as exc:
             self._cannot_see(chain, exc)
-            for operation in some:
-                await claims.release(conn, operation.operation_id, self.me, self._pause(chain))
+            await self._put_off(conn, chain, some, claim_id)
             return
         self._desk.point("looked")
-        attending = Attending(self._desk, conn, chain)
-        ids = [operation.operation_id for operation in some]
-        clock = asyncio.get_running_loop().time
-        renewed = clock()
+        self._blind.pop(chain.chain_id, None)
+        attending = Attending(self._desk, conn, chain, claim_id)
+        renewed, wasted_seconds = -self._claim_seconds, 0.0
         for number, operation in enumerate(some):
-            if clock() - renewed > self._claim_seconds / 4:
-                await claims.renew(conn, ids[number:], self.me, self._claim_seconds)
-                renewed = clock()
-            due = await self._attend(conn, chain, attending, operation, sights)
-            await claims.release(conn, operation.operation_id, self.me, due)
+            began = _now()
+            if began - renewed > self._claim_seconds / 4:
+                left = [one.operation_id for one in some[number:]]
+                await claims.renew(conn, left, claim_id, self._claim_seconds)
+                renewed = began
+            due, failure = await self._attend(attending, operation, sights)
+            if failure is not None:
+                wasted_seconds += _now() - began
+            await claims.release(conn, operation.operation_id, claim_id, due)
             self._desk.point("released")
+            if failure is not None and wasted_seconds > self._claim_seconds / 4:
+                self._cannot_see(chain, failure)  # it was there when all were looked at
+                await self._put_off(conn, chain, some[number + 1 :], claim_id)
+                return
 
     async def _attend(
-        self,
-        conn: Conn,
-        chain: Chain,
-        attending: Attending,
-        operation: OperationRow,
-        sights: Sights,
-    ) -> float | None:
+        self, attending: Attending, operation: OperationRow, sights: Sights
+    ) -> tuple[float | None, Exception | None]:
+        """Seconds until the next look, and why its chain could not be asked all that it takes."""
+        place = {"operation": str(operation.operation_id)}
         try:
             # Well before the claim ends: two watchers at one operation would only wait in turn.
             async with asyncio.timeout(self._claim_seconds / 2):
-                due = await attending.attend(operation, sights)
-            self._blind.pop(chain.chain_id, None)
-            return due
+                return await attending.attend(operation, sights), None
         except ClaimLost:
-            log.info("operation_taken_over", operation=str(operation.operation_id))
-            return None  # it is not ours to release
+            log.info("operation_taken_over", **place)
+            return None, None  # it is not ours to release
         except (NodeError, TimeoutError) as exc:
-            self._cannot_see(chain, exc)
-            return self._pause(chain)
+            measured.unseen(self._writers[operation.chain_id].deployment.slug)
+            reason = getattr(exc, "detail", "")
+            log.info("operation_unseen", **place, error=type(exc).__name__, reason=reason)
+            return PAUSE_OF_ONE_SECONDS * random.uniform(0.8, 1.2), exc
         except StoreError:
             raise
         except Exception as exc:
-            log.error("operation_not_attended", operation=str(operation.operation_id), exc_info=exc)
-            return LONGEST_PAUSE_SECONDS
+            log.error("operation_not_attended", **place, exc_info=exc)
+            return LONGEST_PAUSE_SECONDS, None
+
+    async def _put_off(
+        self, conn: Conn, chain: Chain, some: list[OperationRow], claim_id: UUID
+    ) -> None:
+        """Leave them until the chain is tried again."""
+        seconds = max(0.0, self._blind[chain.chain_id].until - _now())
+        for operation in some:
+            await claims.release(conn, operation.operation_id, claim_id, seconds)
+
+    # What can be seen ---------------------------------------------------------------------------
 
     def _cannot_see(self, chain: Chain, exc: Exception) -> None:
-        failures = self._blind[chain.chain_id] = self._blind.get(chain.chain_id, 0) + 1
+        """Leave the chain alone for a while, the longer the more often it could not be seen."""
+        before = self._blind.get(chain.chain_id)
+        failures = 1 if before is None else before.failures + 1
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
+        until = _now() + pause * random.uniform(0.8, 1.2)
+        self._blind[chain.chain_id] = Blind(failures, until)
         measured.unseen(chain.deployment.slug)
         if failures & (failures - 1) == 0:  # ever more rarely
             log.warning(
@@ -238,13 +309,21 @@ class Watcher:
                 reason=getattr(exc, "detail", ""),
             )
 
-    def _pause(self, chain: Chain) -> float:
-        failures = self._blind.get(chain.chain_id, 1)
-        seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
-        return seconds * random.uniform(0.8, 1.2)
+    def _seen(self) -> list[int]:
+        return [chain_id for chain_id in self._writers if chain_id not in self._blind]
+
+    def _reach(self, chains: Collection[int]) -> Reach:
+        signer = self._desk.signer
+        if signer is None:
+            return Reach(list(chains))
+        return Reach(list(chains), signer.addresses, signer.chains)
 
     def _turn(self, chain_id: int, sender: bytes) -> asyncio.Lock:
         return self._turns.setdefault((chain_id, sender), asyncio.Lock())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _raise_lasting(failed: ExceptionGroup[Exception]) -> None:

@@ -3,7 +3,8 @@
 -- Why      Whoever may act is known, what they asked of the chain is never lost and never sent twice, and a
 --          payment counts once.
 -- Writer   api (accounts, keys, new operations, claims), ingest (what became of operations and claims).
--- Lock     SHARE on `validation`, which is small, while an index of it is made; else creates only.
+-- Lock     SHARE on `validation`, which is small, and on `metadata_set` (an entry or two for each agent; seconds),
+--          while an index of each is made; else creates only.
 -- Backfill none. Payments claimed by feedback files that were read before are found by the payment worker.
 -- Undo     drop the tables. Accounts, keys and signed transactions are in no chain: keep a dump.
 --
@@ -16,7 +17,6 @@ CREATE TABLE account (
     uuid           uuid    NOT NULL UNIQUE DEFAULT gen_random_uuid(),   -- how the outside names it
     name           text    NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
     tier           text    NOT NULL DEFAULT 'free' CHECK (tier IN ('free', 'pro', 'enterprise')),
-    may_use_signer boolean NOT NULL DEFAULT false,     -- whether the server's own signer acts for it
     created_at     timestamptz NOT NULL DEFAULT now(),
     closed_at      timestamptz
 );
@@ -32,6 +32,15 @@ CREATE TABLE account_wallet (
     PRIMARY KEY (address, chain_id)
 );
 CREATE INDEX account_wallet_by_account ON account_wallet (account_id);
+
+-- A wallet of the server's signer acts for one account, which the operator chose: whoever acts by it controls every
+-- agent that it owns.
+CREATE TABLE signer_grant (
+    address    bytea  PRIMARY KEY CHECK (octet_length(address) = 20),
+    account_id bigint NOT NULL REFERENCES account,
+    granted_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX signer_grant_by_account ON signer_grant (account_id);
 
 -- The secret is not here: HMAC-SHA-256 of it, under a pepper that is not in the database.
 CREATE TABLE api_key (
@@ -49,6 +58,7 @@ CREATE TABLE api_key (
     replaced_by    text REFERENCES api_key             -- rotated: both work until expires_at
 );
 CREATE INDEX api_key_by_account ON api_key (account_id, created_at);
+CREATE INDEX api_key_by_replacement ON api_key (replaced_by) WHERE replaced_by IS NOT NULL;  -- sessions are pruned
 
 -- A nonce of ours that waits to be signed, once (EIP-4361).
 CREATE TABLE wallet_challenge (
@@ -111,6 +121,19 @@ CREATE TABLE operation (
 CREATE INDEX operation_by_account ON operation (account_id, created_at, operation_id);
 CREATE INDEX operation_due ON operation (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX operation_by_chain ON operation (chain_id);
+-- Counts what an account has not signed yet, and finds what it never will.
+CREATE INDEX operation_prepared ON operation (account_id, updated_at) WHERE state = 'prepared';
+-- What the signer spent for an account of late.
+CREATE INDEX operation_managed ON operation (account_id, chain_id, updated_at) WHERE mode = 'managed';
+
+-- The hosted files that its calls name, and by which URI: nobody else may need them.
+CREATE TABLE operation_file (
+    operation_id uuid  NOT NULL REFERENCES operation ON DELETE CASCADE,
+    sha256       bytea NOT NULL REFERENCES hosted_file,
+    uri          bytea NOT NULL,
+    PRIMARY KEY (operation_id, sha256)
+);
+CREATE INDEX operation_file_by_file ON operation_file (sha256);
 
 -- One transaction of it.
 CREATE TABLE operation_step (
@@ -145,6 +168,7 @@ CREATE TABLE operation_transaction (
     step         smallint NOT NULL,
     sender       bytea    NOT NULL,
     nonce        bigint   NOT NULL,
+    gas          bigint   NOT NULL,
     max_fee_wei  numeric  NOT NULL,
     priority_fee_wei numeric NOT NULL,
     raw          bytea    NOT NULL,
@@ -197,6 +221,7 @@ CREATE TABLE payment_claim (
     feedback_is_final boolean NOT NULL DEFAULT false,  -- of an account's claim: means nothing
     claimed_payer  bytea,                              -- as the claim has it; null: not said
     claimed_payee  bytea,
+    proved         bytea[] NOT NULL DEFAULT '{}',      -- wallets that the account had proved when it linked
     state          text   NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'included', 'confirmed', 'refused')),
     reason         text,                               -- of a refusal: a stable code
     detail         text,                               -- the same for people
@@ -225,6 +250,10 @@ CREATE TABLE payment_look (
     log_index    integer NOT NULL,
     PRIMARY KEY (chain_id, block_number, log_index)
 );
+
+-- Serves the question whether a wallet is that of several agents. Other lengths are no addresses, and too long.
+CREATE INDEX metadata_set_by_wallet ON metadata_set (chain_id, value, agent_id)
+    WHERE key = 'agentWallet'::bytea AND octet_length(value) IN (20, 32);
 
 -- Where endpoints wanted to be paid (x402), and from when to when they were seen to say so.
 CREATE TABLE endpoint_payee (
