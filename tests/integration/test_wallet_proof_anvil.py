@@ -17,7 +17,6 @@ from renown.chain.wallet_proof import (
     MAX_SIGNATURE_BYTES,
     UNDEPLOYED_SUFFIX,
     proves,
-    wallet_signature_ok,
 )
 from renown.errors import WalletProofRefused
 from tests.acting import Acting, acting
@@ -109,7 +108,6 @@ async def test_proves__hostile_contracts__are_refused_in_bounded_time(chain):
             continue
         with pytest.raises(WalletProofRefused):
             await proves(chain.writer, address, MESSAGE, b"any")
-        assert not await wallet_signature_ok(chain.writer, bytes(32), b"any", address), what
         proof = undeployed(DEPLOYER, b"", b"any")
         with pytest.raises(WalletProofRefused):
             await proves(chain.writer, address, MESSAGE, proof)
@@ -148,22 +146,3 @@ async def test_proves__wallet_not_deployed_yet__is_simulated_and_never_deployed(
 
     await chain.act(OTHER.address, DEPLOYER, made)  # deployed since: the same proof stays good
     assert await proves(chain.writer, wallet, MESSAGE, proof) == "erc6492"
-
-
-async def test_wallet_signature__as_the_identity_registry_takes_it(chain):
-    made = smart_wallet(WALLET.address, salt=4)
-    contract = deployed_address(made)
-    await chain.act(OTHER.address, DEPLOYER, made)
-    digest = personal_digest(MESSAGE)
-    good = signed_by(WALLET)
-
-    async def ok(signature: bytes, address: bytes) -> bool:
-        return await wallet_signature_ok(chain.writer, digest, signature, address)
-
-    assert await ok(good, WALLET.address)
-    assert await ok(good, contract)
-    assert not await ok(good, OTHER.address)
-    assert not await ok(signed_by(OTHER), contract)
-    assert not await ok(compact(good), WALLET.address)
-    assert not await ok(good[:64] + bytes([good[64] - 27]), WALLET.address)
-    assert not await ok(undeployed(DEPLOYER, made, good), deployed_address(made))

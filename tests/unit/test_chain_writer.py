@@ -12,7 +12,7 @@ from renown.chain.nodes import Patience
 from renown.chain.refusals import Refusal
 from renown.chain.transport import Answer
 from renown.chain.tx.fees import Fees
-from renown.chain.tx.writer import ChainWriter, ether, writers_for
+from renown.chain.tx.writer import ChainWriter, writers_for
 from renown.errors import CallWouldFail, NodeError, NodeInconsistent
 from renown.spec.contracts import selector
 from renown.spec.transactions import Sent
@@ -284,21 +284,6 @@ async def test_estimate__node_trouble__is_not_the_calls_fault():
     )
     with pytest.raises(NodeError):
         await writer(FakeNode(eth_estimateGas=LOST)).estimate(SENDER, CONTRACT, b"")
-
-
-async def test_require_funds__too_little__says_how_much():
-    poor = writer(FakeNode(eth_getBalance=hex(10**15)))
-
-    await poor.require_funds(SENDER, 10**6, 10**9)
-    with pytest.raises(CallWouldFail, match=r"may take 0\.002 ether, and there is 0\.001 ether"):
-        await poor.require_funds(SENDER, 10**6, 2 * 10**9)
-
-
-@pytest.mark.parametrize(
-    ("wei", "text"), [(0, "0 ether"), (1, "0.000000000000000001 ether"), (10**20, "100 ether")]
-)
-def test_ether__for_people__is_exact(wei, text):
-    assert ether(wei) == text
 
 
 async def test_final_block__as_the_tag_says__or_none_yet():

@@ -69,27 +69,6 @@ async def proves(
     return "erc1271"
 
 
-async def wallet_signature_ok(
-    writer: ChainWriter, digest: bytes, signature: bytes, address: bytes
-) -> bool:
-    """Whether the identity registry would take `signature` for a new wallet (`setAgentWallet`).
-
-    As the contract does it: 65 bytes with `v` 27 or 28 by the wallet's key, else ERC-1271.
-
-    Raises:
-        NodeError: no node answered: nothing is known.
-    """
-    if recover_signature(digest, signature, strict=True) == address:
-        return True
-    if len(signature) > MAX_SIGNATURE_BYTES or not await writer.code(address):
-        return False
-    try:
-        await _ask_contract(writer, address, digest, signature)
-    except WalletProofRefused:
-        return False
-    return True
-
-
 async def _ask_contract(
     writer: ChainWriter, address: bytes, digest: bytes, signature: bytes
 ) -> None:

@@ -95,23 +95,9 @@ class ChainWriter:
 
         Raises:
             CallWouldFail: the contract refuses; `reason` of its context is the decoded revert.
-                Or the sender cannot pay, where the node looks at that: see `require_funds`.
+                Or the sender cannot pay, where the node looks at that.
         """
         return await simulation.estimate(self.pool, sender, to, calldata)
-
-    async def require_funds(
-        self, sender: bytes, gas: int, max_fee_wei: int, value_wei: int = 0
-    ) -> None:
-        """`sender` can pay for that much gas at that fee.
-
-        Raises:
-            CallWouldFail: it cannot; says what it needs and what it has.
-        """
-        needed = gas * max_fee_wei + value_wei
-        there = await self.balance(sender)
-        if there < needed:
-            why = f"it may take {ether(needed)}, and there is {ether(there)}"
-            raise simulation.cannot_pay(sender, why)
 
     # A transaction -------------------------------------------------------------------------
 
@@ -352,12 +338,6 @@ def writers_for(
         pool = NodePool(chain_id, nodes, seed=seed, patience=patience, observer=observer)
         writers[chain_id] = ChainWriter(DEPLOYMENTS[chain_id], pool)
     return writers
-
-
-def ether(wei: int) -> str:
-    """`wei` for people, exactly: `0.0021 ether`."""
-    whole, rest = divmod(wei, 10**18)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".") + " ether"
 
 
 class _JsonFeeHistory(msgspec.Struct, rename="camel"):

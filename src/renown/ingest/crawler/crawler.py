@@ -9,7 +9,6 @@ to fetches. Whatever ends either, the database holds all that was settled and no
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +26,7 @@ from renown.ingest.crawler.network import OwnNetwork
 from renown.ingest.crawler.reading import Reading
 from renown.ingest.crawler.schedule import USUAL, Pauses
 from renown.ingest.crawler.settling import Settled, settle
+from renown.ingest.persisting import persist
 from renown.store import uris
 from renown.store.locks import only_one
 from renown.store.pool import Conn, naming_failures
@@ -132,20 +132,14 @@ class Crawler:
         Raises:
             RenownError: what trying again cannot mend.
         """
-        pause = FIRST_PAUSE_SECONDS
         try:
-            while True:
-                before = self._changes
-                try:
-                    await self._session(until_idle=False)
-                except Exception as exc:
-                    if isinstance(exc, RenownError) and not exc.retryable:
-                        raise
-                    self._interrupted(exc)
-                if self._changes != before:
-                    pause = FIRST_PAUSE_SECONDS  # it got on, so this is a new trouble
-                await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-                pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+            await persist(
+                lambda: self._session(until_idle=False),
+                done=lambda: self._changes,
+                failed=self._interrupted,
+                first_seconds=FIRST_PAUSE_SECONDS,
+                longest_seconds=LONGEST_PAUSE_SECONDS,
+            )
         finally:
             await self._fetching.close()
 

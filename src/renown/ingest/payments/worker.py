@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +15,7 @@ from renown.derive.payment import NOT_READ, Seen
 from renown.errors import NodeError, RenownError
 from renown.ingest.payments import measured
 from renown.ingest.payments.naming import name_payments
+from renown.ingest.persisting import persist
 from renown.spec.tokens import Tokens
 from renown.store import payment_claims, payments
 from renown.store.locks import only_one
@@ -91,19 +91,14 @@ class PaymentWorker:
         Raises:
             RenownError: what trying again cannot mend.
         """
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            tally = Tally()
-            try:
-                await self._work(tally, until_idle=False)
-            except Exception as exc:  # one odd receipt must not end what runs beside
-                if isinstance(exc, RenownError) and not exc.retryable:
-                    raise
-                _log_interruption(exc)
-            if tally.work:
-                pause = FIRST_PAUSE_SECONDS
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+        tally = Tally()
+        await persist(
+            lambda: self._work(tally, until_idle=False),
+            done=lambda: tally.work,
+            failed=_log_interruption,
+            first_seconds=FIRST_PAUSE_SECONDS,
+            longest_seconds=LONGEST_PAUSE_SECONDS,
+        )
 
     async def run_until_idle(self) -> Tally:
         """Do all that is due now, and stop.

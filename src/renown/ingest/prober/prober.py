@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from renown.errors import RenownError
+from renown.ingest.persisting import persist
 from renown.ingest.prober.asking import Asker, OptOut, Sender
 from renown.ingest.prober.looking import Looker
 from renown.ingest.prober.rounds import Pace, Rounds, Tally
@@ -83,19 +82,14 @@ class Prober:
         Raises:
             RenownError: what trying again cannot mend.
         """
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            tally = Tally()
-            try:
-                await self._work(tally, until_idle=False)
-            except Exception as exc:  # one odd answer must not end what runs beside
-                if isinstance(exc, RenownError) and not exc.retryable:
-                    raise
-                _log_interruption(exc)
-            if tally.checks:
-                pause = FIRST_PAUSE_SECONDS  # it got on, so this is a new trouble
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-            pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+        tally = Tally()
+        await persist(
+            lambda: self._work(tally, until_idle=False),
+            done=lambda: tally.checks,
+            failed=_log_interruption,
+            first_seconds=FIRST_PAUSE_SECONDS,
+            longest_seconds=LONGEST_PAUSE_SECONDS,
+        )
 
     async def run_until_idle(self) -> Tally:
         """Look at all that is due now, and stop.
