@@ -26,7 +26,7 @@ setup:  ## only install what run, test and lint need
 test:  ## all tests, the repeating ones with small counts
 	@tools/setup test
 	@contracts/run-tests
-	@$(BIN)/pytest -q $(ARGS)
+	@tools/tests $(ARGS)
 
 test-long:  ## the long ones too, with many more random examples
 	@tools/setup test

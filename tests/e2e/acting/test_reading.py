@@ -82,12 +82,18 @@ async def test_search__by_name_and_by_tag__finds_what_was_just_registered(stack:
 async def test_kept_answer__read_twice__is_read_from_the_database_once(stack: Stack) -> None:
     path = f"/v1/agents/{await stack.agent(await stack.wallet())}"
     route = "/v1/agents/{key}"
-    await until(lambda: kept(stack, path, route))
-    before = await outcomes(stack, route)
-    again = await stack.client.get(path)
-    after = await outcomes(stack, route)
-    assert again.status_code == 200
-    assert (after["hit"] - before["hit"], after["miss"] - before["miss"]) == (1, 0)
+
+    async def again() -> tuple[float, float]:
+        before = await outcomes(stack, route)
+        assert (await stack.client.get(path)).status_code == 200
+        after = await outcomes(stack, route)
+        return after["hit"] - before["hit"], after["miss"] - before["miss"]
+
+    async def thrice() -> bool:
+        """The crawler tells of the new agent in its own time, which drops the answer once more."""
+        return [await again() for _ in range(3)] == [(1, 0)] * 3
+
+    await until(thrice)
 
 
 async def kept(stack: Stack, path: str, route: str) -> bool:

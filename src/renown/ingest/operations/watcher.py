@@ -105,7 +105,6 @@ class Watcher:
         try:
             while True:
                 began = _now()
-                self._claims.clear()  # those of workers that failed run out
                 try:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._listen())
@@ -113,6 +112,8 @@ class Watcher:
                             group.create_task(self._work())
                 except ExceptionGroup as failed:  # one odd answer must not end what runs beside
                     _raise_lasting(failed)
+                    # All workers have ended: what they held is nobody's, and need not run out.
+                    await self._let_go()
                 if _now() - began > LONGEST_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -145,6 +146,7 @@ class Watcher:
                 conn = await self._connect()
                 try:
                     await claims.release_all(conn, list(self._claims))
+                    self._claims.clear()
                 finally:
                     conn.terminate()
 
