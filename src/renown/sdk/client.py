@@ -167,6 +167,10 @@ class Client:
                 return response.status, response.headers, await _read(response, self._host)
         except TimeoutError:
             failure = ApiUnavailable(f"{self._host} did not answer in time")
+        except aiohttp.ClientConnectorError:
+            failure = ApiUnavailable(
+                f"the API at {self._host} cannot be reached: is it running, is the address right?"
+            )
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             # aiohttp may quote headers in its messages: keep the type only.
             failure = ApiUnavailable(f"the API at {self._host} fails: {type(exc).__name__}")

@@ -47,29 +47,25 @@ async def indexed_hashes(conn: Conn, chain_id: int, numbers: Sequence[int]) -> d
     return {row[0]: row[1] for row in rows}
 
 
-CALLED: LiteralString = """
+TOLD_IN: tuple[LiteralString, ...] = (
+    *("agent_registered", "uri_updated", "metadata_set"),
+    *("feedback_given", "feedback_revoked", "response_appended"),
+    *("validation_requested", "validation_responded"),
+    "quarantine",
+)
+"""Where an event of any call that an operation makes is kept."""
+CALLED: LiteralString = f"""
 WITH since AS (
     SELECT coalesce(max(number), 0) AS block FROM (
         SELECT number FROM block WHERE chain_id = $1 AND time <= $3::timestamptz - interval '1 day'
          ORDER BY time DESC, number DESC LIMIT 1) last)
-SELECT EXISTS (SELECT FROM agent_registered
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM uri_updated
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM metadata_set
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM feedback_given
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM feedback_revoked
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM response_appended
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM validation_requested
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM validation_responded
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
-    OR EXISTS (SELECT FROM quarantine
-                WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))
+SELECT {
+    " OR ".join(
+        f"EXISTS (SELECT FROM {table}"
+        " WHERE chain_id = $1 AND block_number >= block AND tx_hash = ANY($2))"
+        for table in TOLD_IN
+    )
+}
   FROM since
 """
 

@@ -39,7 +39,7 @@ async def require_wallet(conn: Conn, account_id: int, chain_id: int, address: by
         named = checksum_address(address)
         raise WalletNotProved(
             f"this account has not proved {named} on chain {chain_id}: "
-            "see POST /v1/account/wallets/challenge",
+            "do so with `renown wallet prove` or POST /v1/account/wallets/challenge",
             address=named,
             chain_id=chain_id,
         )
