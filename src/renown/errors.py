@@ -31,6 +31,7 @@ RenownError                     500
 │   ├── KeyNotFound
 │   ├── WalletNotFound
 │   ├── FileNotHosted
+│   ├── EntryNotFound                 no such entry of the audit log, or not yours to see
 │   └── RouteNotFound
 ├── MethodNotAllowed            405
 ├── Conflict                    409   not as things stand
@@ -62,10 +63,14 @@ RenownError                     500
 ├── StoreError                  503   retryable
 │   ├── DatabaseUnavailable
 │   ├── DatabaseFull
+│   ├── Overloaded                    more wait for a connection than may
+│   ├── AuditUnavailable              done, but the entry of the audit log was not to be written
 │   └── SchemaBehind
 ├── LeaseLost                   409   another process writes this chain
 ├── ReorgTooDeep                409   deeper than the chain's policy; an operator must decide
 ├── CoverageGap                 409   the index provably lacks something
+├── AuditBroken                 409   the audit log was tampered with
+├── BackupRefused               409   the backup is damaged, or there is something in its way
 ├── ExportConflict              409   the folder holds another export, or the chain changed under it
 ├── OutputFailed                500   a file of ours cannot be written
 └── SetupError                  500   the installation is not as it must be
@@ -291,6 +296,12 @@ class FileNotHosted(NotFound):
     slug = "file-not-hosted"
 
 
+class EntryNotFound(NotFound):
+    """The audit log has no entry with this id."""
+
+    slug = "entry-not-found"
+
+
 class RouteNotFound(NotFound):
     """No such route."""
 
@@ -477,6 +488,18 @@ class DatabaseFull(StoreError):
     slug = "database-full"
 
 
+class Overloaded(StoreError):
+    """The server has more to do than it can."""
+
+    slug = "overloaded"
+
+
+class AuditUnavailable(StoreError):
+    """The audit log cannot be written."""
+
+    slug = "audit-unavailable"
+
+
 class SchemaBehind(StoreError):
     """The database schema is not the one this version needs."""
 
@@ -499,6 +522,18 @@ class CoverageGap(RenownError):
     """The index provably lacks something."""
 
     slug, status, exit_code = "coverage-gap", 409, EX_DATAERR
+
+
+class AuditBroken(RenownError):
+    """The audit log is not as it was."""
+
+    slug, status, exit_code = "audit-broken", 409, EX_DATAERR
+
+
+class BackupRefused(RenownError):
+    """The backup cannot be used here."""
+
+    slug, status, exit_code = "backup-refused", 409, EX_DATAERR
 
 
 class ExportConflict(RenownError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -91,11 +92,26 @@ class Settings(BaseSettings):
         "The same database without PgBouncer, for workers, migrations and listeners. "
         "Default: DATABASE_URL.",
     )
+    database_replica_url: SecretStr | None = _named(
+        "DATABASE_REPLICA_URL",
+        None,
+        "A streaming replica, for the API's public reads; may lead through PgBouncer. Without it "
+        "all reads go to DATABASE_URL.",
+    )
+    replica_max_lag_seconds: PositiveFloat = Field(
+        default=10.0,
+        description="How far the replica may be behind before reads go to DATABASE_URL instead.",
+    )
     db_pool_min_size: NonNegativeInt = _named(
-        "DB_POOL_MIN_SIZE", 2, "Connections the API keeps open."
+        "DB_POOL_MIN_SIZE", 10, "Connections the API keeps open."
     )
     db_pool_max_size: PositiveInt = _named(
-        "DB_POOL_MAX_SIZE", 10, "Most connections one API process opens."
+        "DB_POOL_MAX_SIZE", 30, "Most connections one API process opens."
+    )
+    db_pool_waiters: NonNegativeInt = Field(
+        default=300,
+        description="Requests that may wait for a connection at once; one more is answered with "
+        "503 at once.",
     )
     db_max_queries: PositiveInt = _named(
         "DB_MAX_QUERIES", 50_000, "Queries after which a connection of the API is replaced."
@@ -104,10 +120,10 @@ class Settings(BaseSettings):
         "DB_MAX_INACTIVE_TIME", 300.0, "Idle seconds after which one is closed; 0 for never."
     )
     db_timeout: PositiveFloat = _named(
-        "DB_TIMEOUT", 10.0, "Seconds to wait for a connection to the database."
+        "DB_TIMEOUT", 10.0, "Seconds to wait for a connection of the pool, or to open one."
     )
     db_command_timeout: PositiveFloat = _named(
-        "DB_COMMAND_TIMEOUT", 60.0, "Seconds a statement of the API may take."
+        "DB_COMMAND_TIMEOUT", 30.0, "Seconds a statement of the API may take."
     )
     pg_statement_cache: NonNegativeInt = Field(
         default=100,
@@ -238,6 +254,15 @@ class Settings(BaseSettings):
         "`write`, `auth`) to requests per minute.",
     )
 
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=10.0,
+        description="How long open requests may take to end when a service is told to stop.",
+    )
+    ready_lag_seconds: PositiveFloat = Field(
+        default=600.0,
+        description="Age of the last look at a chain's head above which `/readyz` says no.",
+    )
+
     # Accounts
     sign_up: bool = Field(
         default=False,
@@ -297,6 +322,56 @@ class Settings(BaseSettings):
         default=None, description="File with its password. Default: it is asked for."
     )
 
+    # Audit
+    audit: bool = Field(
+        default=True,
+        description="Whether the API keeps an entry of every write, every failed authentication "
+        "and every read with a key (true or false). Changes of rows are under the log either way.",
+    )
+    audit_body_bytes: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=8_192,
+        description="Most that is kept of the body of a request, and of its answer.",
+    )
+    audit_dir: Path | None = Field(
+        default=None,
+        description="Folder that signed checkpoints are written to, outside the database: best one "
+        "that is copied to another machine. Default: `audit` in the data directory.",
+    )
+    audit_checkpoint_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        default=60.0, description="Time between two checkpoints, if there are new entries."
+    )
+    audit_key: SecretStr | None = Field(
+        default=None,
+        description="Ed25519 key that signs checkpoints: 32 bytes in hexadecimal. Default: made at "
+        "random and kept in the data directory.",
+    )
+    audit_origin: str = Field(
+        default="renown",
+        description="Name of this installation's log, the first line of its checkpoints.",
+        pattern=r"^[^\s+]{1,100}$",
+    )
+
+    # Metrics, traces
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Address that a worker's metrics and health listen on.",
+        min_length=1,
+    )
+    metrics_port: Port | None = Field(
+        default=None,
+        description="Port that a worker (`renown index`, `crawl`, `probe`, `watch`, `notary`) "
+        "serves `/metrics` and `/healthz` on; 0 for any free one. Default: none. The API's are on "
+        "its own port.",
+    )
+    traces_url: SecretStr | None = Field(
+        default=None,
+        description="OpenTelemetry collector that traces are sent to (OTLP over HTTP). Needs the "
+        "`tracing` extra. Default: no traces.",
+    )
+    traces_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01, description="Share of requests that are traced."
+    )
+
     # Logs
     log_format: Literal["console", "json"] = Field(
         default="console", description="Form of log lines."
@@ -340,6 +415,13 @@ class Settings(BaseSettings):
             Peppers.from_setting(secret.get_secret_value())
         return secret
 
+    @field_validator("audit_key")
+    @classmethod
+    def _is_a_seed(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not re.fullmatch("[0-9a-fA-F]{64}", secret.get_secret_value()):
+            raise ValueError("write 64 hexadecimal digits")
+        return secret
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_proxies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -365,6 +447,7 @@ class Settings(BaseSettings):
         "pg_bin_dir",
         "exports_dir",
         "signer_password_file",
+        "audit_dir",
         "keystore",
         "keystore_password_file",
     )
@@ -444,6 +527,26 @@ class Settings(BaseSettings):
         if self.cursor_secret is not None:
             return self.cursor_secret.get_secret_value().encode()
         return _kept_secret(self.data_dir / "cursor-secret", "RENOWN_CURSOR_SECRET")
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where checkpoints of the audit log are written."""
+        return self.audit_dir or self.data_dir / "audit"
+
+    def audit_seed(self) -> bytes:
+        """The Ed25519 seed that signs checkpoints, 32 bytes; made and kept if none is set."""
+        if self.audit_key is not None:
+            return bytes.fromhex(self.audit_key.get_secret_value())
+        kept = _kept_secret(self.data_dir / "audit-key", "RENOWN_AUDIT_KEY")
+        try:
+            seed = bytes.fromhex(kept.decode("ascii"))
+        except ValueError:
+            seed = b""
+        if len(seed) != 32:
+            raise BadSettings(
+                f"{self.data_dir / 'audit-key'} is damaged: remove it, or set RENOWN_AUDIT_KEY"
+            )
+        return seed
 
     def key_peppers(self) -> Peppers:
         """What API keys are hashed under; made and kept in the data directory if none is set."""

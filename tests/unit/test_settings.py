@@ -221,6 +221,9 @@ def test_describe__every_setting__has_words_and_secrets_are_marked():
     assert {row.variable for row in rows.values() if row.secret} == {
         "DATABASE_URL",
         "DATABASE_DIRECT_URL",
+        "DATABASE_REPLICA_URL",
+        "RENOWN_AUDIT_KEY",
+        "RENOWN_TRACES_URL",
         "RPC_URL",
         "RENOWN_RPC_URLS",
         "RENOWN_CURSOR_SECRET",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from renown.api.replies import reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
 from renown.spec.allowance import Allowance
 from renown.spec.tokens import KNOWN_TOKENS, Tokens
+from renown.store.audit_entries import say_who
 from renown.store.pool import Conn, Isolation, Pool, Tx
 from renown.store.search_plan import Plans
 from renown.types import MAX_BIGINT, Address, parse_address
@@ -130,11 +131,15 @@ class Desk:
             raise DatabaseUnavailable("the API has no connection to its database yet")
         return self.pool.connection()
 
-    def writing(self, isolation: Isolation = "read_committed") -> AbstractAsyncContextManager[Tx]:
-        """A connection with an open transaction: all of one request's changes, or none."""
+    @asynccontextmanager
+    async def writing(self, isolation: Isolation = "read_committed") -> AsyncIterator[Tx]:
+        """A connection with an open transaction: all of one request's changes, or none. The audit
+        log learns from it who asked."""
         if self.pool is None:
             raise DatabaseUnavailable("the API has no connection to its database yet")
-        return self.pool.transaction(isolation)
+        async with self.pool.transaction(isolation) as tx:
+            await say_who(tx)
+            yield tx
 
     async def chain_id(self, conn: Conn, name: str | None) -> int | None:
         """The id of a chain by id or short name, None for none. Raises ChainNotFound.

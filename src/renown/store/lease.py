@@ -60,6 +60,7 @@ async def _acquire(
         "enable_mergejoin = off",
         "join_collapse_limit = 1",
         "default_statistics_target = 10",
+        "renown.indexer = 'on'",  # see audit_foreign_write
     ):
         await conn.execute(f"SET {setting}")
     followed = await conn.fetchval(FOLLOWED_CONTRACTS, chain_id)

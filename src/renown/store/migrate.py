@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, LiteralString, TypeAlias
 
 import asyncpg
 import structlog
@@ -132,6 +132,8 @@ async def migrate(
             seconds = round(asyncio.get_running_loop().time() - began, 3)
             log.info("migration_applied", name=migration.name, seconds=seconds)
             done.append(Applied(migration.number, migration.name, seconds))
+    if await database.fetchval(_HAS_AUDIT):
+        await database.execute(_AUDIT_PARTITIONS)
     return done
 
 
@@ -163,6 +165,9 @@ async def require_current(conn: Conn, *, folder: Path | None = None) -> None:
             "run 'renown db migrate'"
         )
 
+
+_HAS_AUDIT: LiteralString = "SELECT to_regproc('ensure_audit_partitions') IS NOT NULL"
+_AUDIT_PARTITIONS: LiteralString = "SELECT ensure_audit_partitions()"
 
 _FILE_NAME = re.compile(r"(\d{4})_(pre|post)_[a-z0-9_]+\.sql")
 

@@ -54,6 +54,7 @@ SELECT c.oid, c.relkind::text AS kind,
        obj_description(c.oid, 'pg_class') AS comment
   FROM pg_class c
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S')
+   AND NOT (c.relispartition AND c.relname ~ '^audit_log_[0-9]')  -- of the months there were
    AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
    AND NOT EXISTS (SELECT FROM pg_depend
                     WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
