@@ -18,6 +18,7 @@ import structlog
 
 from bench import (
     access,
+    audit,
     backfill,
     cache,
     crawl,
@@ -26,7 +27,9 @@ from bench import (
     exports,
     follow,
     harness,
+    metrics,
     operations,
+    pool,
     reorg,
     restart,
 )
@@ -40,8 +43,9 @@ T = TypeVar("T")
 
 INDEX = ("decode", "backfill", "reorg", "restart", "follow")
 DOCUMENTS = ("documents", "crawl", "search", "exports")
-ACTING = ("access", "limits", "cache", "operations")
-BENCHES = (*INDEX, *DOCUMENTS, *ACTING)
+ACTING = ("access", "limits", "cache", "operations", "pool")
+OPERATING = ("metrics", "audit")
+BENCHES = (*INDEX, *DOCUMENTS, *ACTING, *OPERATING)
 DENSITIES = ("network", "dense")
 FLAT = 0.10
 """How much the indexer's peak memory may differ between the smallest and the largest backfill."""
@@ -105,6 +109,12 @@ def _of_acting(wanted: list[str], rounds: int) -> Iterator[Report]:
         yield asyncio.run(cache.run(seconds=15.0))
     if "operations" in wanted:
         yield operations.measure()
+    if "pool" in wanted:
+        yield pool.measure()
+    if "metrics" in wanted:
+        yield metrics.measure()
+    if "audit" in wanted:
+        yield asyncio.run(audit.run(entries=1_000_000, rounds=rounds))
 
 
 def _decode() -> Iterator[Report]:

@@ -107,8 +107,9 @@ class Api(msgspec.Struct):
 
 @asynccontextmanager
 async def acting_api(url: str, **given: Any) -> AsyncIterator[Api]:
-    """The app on the database at `url`, with `given` settings."""
-    pool = await connect_pool(url, min_size=1, max_size=4)
+    """The app on the database at `url`, with `given` settings; through `pool`, if one is given,
+    which is closed at the end."""
+    pool: Pool = given.pop("pool", None) or await connect_pool(url, min_size=1, max_size=4)
     try:
         app = create_app(Settings(**(SETTINGS | given)), pool=pool)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

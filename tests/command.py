@@ -31,6 +31,7 @@ def renown(*args: str, **env: str) -> Outcome:
     with (
         patch.dict(os.environ, env),
         patch("renown.cli.runtime.configure_logging"),
+        patch("renown.cli.runtime.START_SECONDS", 0.0),  # nothing will come that is not there
         capture_logs(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

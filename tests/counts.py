@@ -7,6 +7,8 @@
     RENOWN_PAST_AGENTS   agents asked about at each of them            8, long 0: all
     RENOWN_CRAWL_DEATHS  deaths of the crawler around each statement   1, long 2
     RENOWN_OPERATION_KILLS  deaths of API and watcher in 200 writes    3, long 30
+    RENOWN_NIGHT_KILLS   deaths of API and notary over 40 writes each  3, long 30
+    RENOWN_FAILOVERS     kills of the primary under writes             1, long 5
 
 The variables are taken out of the environment, so that no process under test finds them: to it
 they are misspelt settings.
@@ -29,3 +31,5 @@ PAST_BLOCKS = repeats("RENOWN_PAST_BLOCKS", 12)
 PAST_AGENTS = repeats("RENOWN_PAST_AGENTS", 8)
 CRAWL_DEATHS = repeats("RENOWN_CRAWL_DEATHS", 1)
 OPERATION_KILLS = repeats("RENOWN_OPERATION_KILLS", 3)
+NIGHT_KILLS = repeats("RENOWN_NIGHT_KILLS", 3)
+FAILOVERS = repeats("RENOWN_FAILOVERS", 1)

@@ -18,6 +18,7 @@ RenownError                     500
 │   ├── ScopeMissing
 │   ├── WalletNotProved               the account has not shown that the address is its own
 │   ├── SignerNotAllowed
+│   ├── NotOperator                   for those who run this installation
 │   ├── HostingFull                   the account's hosted files take all the room it has
 │   └── SignUpClosed
 ├── NotFound                    404
@@ -216,6 +217,12 @@ class SignerNotAllowed(Forbidden):
     """The account may not use the server's signer."""
 
     slug = "signer-not-allowed"
+
+
+class NotOperator(Forbidden):
+    """Only an operator may do this."""
+
+    slug = "not-operator"
 
 
 class HostingFull(Forbidden):

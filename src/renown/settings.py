@@ -439,7 +439,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _pool_sizes_fit(self) -> Self:
         if self.db_pool_min_size > self.db_pool_max_size:
-            raise ValueError("DB_POOL_MIN_SIZE must not exceed DB_POOL_MAX_SIZE")
+            if "db_pool_min_size" in self.model_fields_set:
+                raise ValueError("DB_POOL_MIN_SIZE must not exceed DB_POOL_MAX_SIZE")
+            # Who asks for few connections must not have to lower our default, too.
+            object.__setattr__(self, "db_pool_min_size", self.db_pool_max_size)
         return self
 
     @field_validator(

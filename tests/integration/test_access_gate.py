@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -118,7 +119,7 @@ async def test_wallet__that_bodies_name__is_counted_behind_whatever_address(
 ):
     # A sign-in counts ten times an address's rate for the wallet that it names.
     few = {"anonymous": {"read": 1, "search": 1, "write": 1, "auth": 1}}
-    given = {"limits_json": json.dumps(few), "trusted_proxies": ("127.0.0.1",)}
+    given: Any = {"limits_json": json.dumps(few), "trusted_proxies": ("127.0.0.1",)}
     async with acting_api(database_url, **given) as api:
         body = {member: "0x" + "ab" * 20}
         seen = []

@@ -14,7 +14,8 @@ LARGEST_BODY_BYTES = 512 * 1024
 BODY_SECONDS = 20.0
 """In which all of a body has to arrive, however slowly it trickles."""
 _DEEPEST = 32
-_RAW = "renown.body"
+RAW_BODY = "renown.body"
+"""Where a request's scope keeps the body, once it was read."""
 _REF = "#/components/schemas/{name}"
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ async def raw_body(request: Request, *, most_bytes: int = LARGEST_BODY_BYTES) ->
         BodyTooLarge: more than `most_bytes`, as announced or as it comes in.
         BodyTooSlow: it is not all there in BODY_SECONDS, or the client has gone.
     """
-    kept: bytes | None = request.scope.get(_RAW)
+    kept: bytes | None = request.scope.get(RAW_BODY)
     if kept is not None:
         return kept
     announced = request.headers.get("content-length", "")
@@ -47,7 +48,7 @@ async def raw_body(request: Request, *, most_bytes: int = LARGEST_BODY_BYTES) ->
         raise BodyTooLarge(f"at most {most_bytes} bytes are taken", most_bytes=most_bytes)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = request.scope[_RAW] = await _received(request, most_bytes)
+            body = request.scope[RAW_BODY] = await _received(request, most_bytes)
     except TimeoutError:
         raise BodyTooSlow(f"it took more than {BODY_SECONDS:g} s", seconds=BODY_SECONDS) from None
     except ClientDisconnect:  # whom this answer does not reach

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,15 +26,21 @@ from renown.spec.allowance import Allowance
 from renown.spec.tokens import KNOWN_TOKENS, Tokens
 from renown.store.audit_entries import say_who
 from renown.store.pool import Conn, Isolation, Pool, Tx
+from renown.store.replica import Replica, ReplicaFailed
 from renown.store.search_plan import Plans
 from renown.types import MAX_BIGINT, Address, parse_address
 
 if TYPE_CHECKING:
     from renown.api.access.gate import Gate
+    from renown.api.audited.book import Book
+    from renown.api.health import Watch
     from renown.chain.tx.signer import Signer
     from renown.chain.tx.writer import ChainWriter
 
+_PRIMARY_ONLY: ContextVar[bool] = ContextVar("primary_only", default=False)
+
 B = TypeVar("B", bound=Struct)
+R = TypeVar("R")
 
 KeyParam = Annotated[
     str,
@@ -91,10 +98,14 @@ class Desk:
 
     Attributes:
         gate: what every request passes; set as soon as the desk stands.
+        book: writes the audit log's entries of requests.
+        watch: knows whether what the desk works with is well; set as soon, too.
         kept, dear: caches, which only read until the app runs.
     """
 
     gate: Gate
+    book: Book
+    watch: Watch
 
     def __init__(
         self,
@@ -118,6 +129,7 @@ class Desk:
         self.signer_is_open = signer_is_open
         self.allowance = allowance or Allowance()
         self.pool = pool
+        self.replica: Replica | None = None
         self.cursors = cursors
         self.plans = Plans()
         self.exports = exports
@@ -126,10 +138,33 @@ class Desk:
         self._chain_ids: dict[str, int] = {}
 
     def reading(self) -> AbstractAsyncContextManager[Conn]:
-        """A connection for one request."""
+        """A connection to the primary for one request.
+
+        For what must see the account's own writes, and for answers that are kept: words of what
+        changed come from the primary, and a replica may not have it yet.
+        """
         if self.pool is None:
             raise DatabaseUnavailable("the API has no connection to its database yet")
         return self.pool.connection()
+
+    def reading_public(self) -> AbstractAsyncContextManager[Conn]:
+        """A connection for one request that reads the index: to the replica while there is one
+        that is well, else to the primary. The answer's `as_of` is of the same snapshot."""
+        replica = self.replica
+        if replica is None or not replica.is_fit or _PRIMARY_ONLY.get():
+            return self.reading()
+        return replica.connection()
+
+    async def answered(self, answer: Callable[[Request], Awaitable[R]], request: Request) -> R:
+        """What `answer` gives; if the replica failed it, what it gives on the primary."""
+        try:
+            return await answer(request)
+        except ReplicaFailed:
+            token = _PRIMARY_ONLY.set(True)
+            try:
+                return await answer(request)
+            finally:
+                _PRIMARY_ONLY.reset(token)
 
     @asynccontextmanager
     async def writing(self, isolation: Isolation = "read_committed") -> AsyncIterator[Tx]:
@@ -160,6 +195,24 @@ def desk_of(request: Request) -> Desk:
     """The app's desk."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def reading_connection(request: Request) -> AbstractAsyncContextManager[Conn]:
+    """`Desk.reading_public` as a dependency of FastAPI: `Annotated[..., Depends(...)]`.
+
+    It is the block to enter, not the connection, so that a route lets go of it before it answers:
+    `async with reading as conn`.
+    """
+    return desk_of(request).reading_public()
+
+
+def writing_transaction(request: Request) -> AbstractAsyncContextManager[Tx]:
+    """`Desk.writing` as a dependency of FastAPI, to be entered as with `reading_connection`."""
+    return desk_of(request).writing()
+
+
+Reading = Annotated[AbstractAsyncContextManager[Any], Depends(reading_connection)]
+Writing = Annotated[AbstractAsyncContextManager[Any], Depends(writing_transaction)]
 
 
 def position(request: Request, cursor: str | None) -> tuple[Any, ...] | None:

@@ -17,6 +17,7 @@ from renown.api.acting import bodies
 from renown.api.answers import (
     accounts,
     agents,
+    audit,
     batch,
     chains,
     documents,
@@ -26,6 +27,7 @@ from renown.api.answers import (
     findings,
     history,
     keys,
+    marks,
     metadata,
     operations,
     payments,
@@ -63,6 +65,9 @@ BODIES: tuple[type[msgspec.Struct], ...] = (
     *(accounts.SignedMessage, accounts.Session, keys.ApiKeys, keys.ApiKeyMade),
     *(keys.ApiKeyAsked, keys.RotationAsked),
     *(operations.Operation, operations.OperationPage, operations.PlannedOperation),
+    *(audit.AuditPage, audit.WholeAuditEntry, audit.AuditSummary, audit.AuditProof),
+    *(audit.AuditConsistency, audit.AuditCheckpoints, audit.AuditReview, audit.ReviewAsked),
+    *(marks.Marks, marks.MarkAsked),
     *bodies.BODIES,
 )
 _REF = "#/components/schemas/{name}"

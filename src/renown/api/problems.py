@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from renown.api.access.marks import turned_away
 from renown.api.web.page import error_page, wants_page
 from renown.errors import (
     BadParameter,
@@ -22,6 +23,7 @@ from renown.errors import (
     RenownError,
     RouteNotFound,
     StoreError,
+    WalletProofRefused,
 )
 
 PROBLEM_JSON = "application/problem+json"
@@ -72,9 +74,11 @@ def respond(
 
 async def _on_renown_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RenownError)
+    if isinstance(exc, WalletProofRefused):
+        turned_away(request.scope, "signature")
     if exc.status >= 500:
         level = log.warning if isinstance(exc, StoreError) else log.error
-        level("request_failed", path=request.url.path, error=exc.slug, detail=exc.detail)
+        level("request_failed", route=_route(request), error=exc.slug, detail=exc.detail)
     return respond(request, exc)
 
 
@@ -104,5 +108,10 @@ async def _on_http(request: Request, exc: Exception) -> Response:
 
 
 async def _on_unexpected(request: Request, exc: Exception) -> Response:
-    log.error("request_broke", path=request.url.path, exc_info=exc)
+    log.error("request_broke", route=_route(request), exc_info=exc)
     return respond(request, RenownError("unexpected"))
+
+
+def _route(request: Request) -> str:
+    """The pattern, never the path: that is a stranger's text. The request's id leads further."""
+    return getattr(request.scope.get("route"), "path", "unmatched")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from fastapi import APIRouter, FastAPI, params
 from fastapi.routing import APIRoute
@@ -17,9 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from renown.api.access.gate import Gate, access_wanted, must_be_open
+from renown.api.access.gate import access_wanted, must_be_open
 from renown.api.access.principal import Access
 from renown.errors import BadParameter
+
+if TYPE_CHECKING:
+    from renown.api.deps import Desk
 
 _REQUIRED = inspect.Parameter.empty
 
@@ -38,9 +41,11 @@ class GatedRoute(APIRoute):
         admitted = self.handler()
 
         async def gated(request: Request) -> Response:
-            gate: Gate = request.app.state.desk.gate
-            await gate.admit(request, access)
-            return await admitted(request)
+            desk: Desk = request.app.state.desk
+            await desk.gate.admit(request, access)
+            if desk.replica is None:
+                return await admitted(request)
+            return await desk.answered(admitted, request)
 
         return gated
 

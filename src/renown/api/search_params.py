@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LONGEST_QUERY = 10_000
 SORTS: tuple[str, ...] = get_args(Sort)
 FACETS: tuple[str, ...] = get_args(FacetKind)
-PLAIN = frozenset({"chain", "owner", "at", "limit", "cursor"})
+PLAIN = frozenset({"chain", "owner", "at", "include_hidden", "limit", "cursor"})
 """A query of these alone lists agents; anything else searches."""
 
 _WAD = 10**18
@@ -91,6 +91,7 @@ def parse_search(asked: Mapping[str, Any]) -> Asked:
         tag2=_bytes(asked["tag2"]),
         average_least=_average("average_min", asked),
         average_most=_average("average_max", asked),
+        hidden_too=asked["include_hidden"],
     )
     return Asked(
         q=q,
@@ -167,6 +168,11 @@ def _parameters() -> list[tuple[str, Any, Any]]:
             "highlights",
             Annotated[bool, Query(description="Mark where the words of `q` were found.")],
             True,
+        ),
+        (
+            "include_hidden",
+            Annotated[bool, Query(description="Also agents that this installation hides.")],
+            False,
         ),
         ("at", AtParam, None),
         ("limit", LimitParam, 50),

@@ -14,7 +14,7 @@ PAGE_POLICY = (
 _EXPOSED = (
     b"Age, ETag, Renown-As-Of, Retry-After, Content-Range, Repr-Digest, Location, WWW-Authenticate,"
     b" RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset,"
-    b" Idempotent-Replayed"
+    b" Idempotent-Replayed, X-Request-Id"
 )
 _ALWAYS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),

@@ -37,6 +37,7 @@ from renown.errors import (
     RangeTooWide,
     WrongChain,
 )
+from renown.obs.tracing import TRACES
 
 __all__ = ["Member", "NodeObserver", "NodePool", "NodeStatus", "Patience"]
 
@@ -181,7 +182,13 @@ class NodePool:
         begun = self._clock()
         outcome = "failed"
         try:
-            answer = await question(member)
+            if TRACES.is_on:
+                about: dict[str, str | int]
+                about = {"renown.chain_id": self.chain_id, "server.address": member.host}
+                with TRACES.asking(f"node: {what}", about):
+                    answer = await question(member)
+            else:
+                answer = await question(member)
             outcome = "ok"
             member.failures = 0
             member.pace.succeeded()

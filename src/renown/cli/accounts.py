@@ -53,6 +53,12 @@ def add_to(app: typer.Typer) -> None:
         ),
     )(revoke_signer)
     _accounts.command(
+        "operator",
+        epilog=examples(
+            "renown accounts operator demo --on", "renown accounts operator demo --off"
+        ),
+    )(operator)
+    _accounts.command(
         "close", epilog=examples("renown accounts close demo", "renown accounts close demo --yes")
     )(close)
     app.add_typer(_accounts)
@@ -99,6 +105,37 @@ def tier(
 
         async with database(settings) as where, where.reading() as conn, transaction(conn) as tx:
             row = await set_tier(tx, (await account_named(tx, account)).account_id, wanted)
+            granted = await granted_to(tx, row.account_id)
+        _print(row, granted, json)
+
+    process.run(work)
+
+
+def operator(
+    account: AccountArgument,
+    on: Annotated[
+        bool | None,
+        typer.Option("--on/--off", help="Make it an operator's, or no longer.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let an account see and review all of the audit log, and mark agents; or no longer.
+
+    Its keys still need the scopes `audit` and `write` for that.
+    """
+    from renown.cli.runtime import database, load
+
+    if on is None:
+        raise BadParameter("say --on or --off", parameter="--on")
+    settings = load()
+
+    async def work() -> None:
+        from renown.store.accounts import set_operator
+        from renown.store.pool import transaction
+        from renown.store.signer_grants import granted_to
+
+        async with database(settings) as where, where.reading() as conn, transaction(conn) as tx:
+            row = await set_operator(tx, (await account_named(tx, account)).account_id, on)
             granted = await granted_to(tx, row.account_id)
         _print(row, granted, json)
 
@@ -212,6 +249,7 @@ def shape(row: AccountRow, signer_wallets: Sequence[bytes]) -> dict[str, Any]:
         "account": str(row.uuid),
         "name": row.name,
         "tier": row.tier,
+        "is_operator": row.is_operator,
         "signer_wallets": [checksum_address(one) for one in signer_wallets],
         "created_at": row.created_at,
         "closed_at": row.closed_at,

@@ -8,6 +8,7 @@ import typer
 
 from renown.cli import (
     accounts,
+    audit,
     chains,
     crawl,
     database,
@@ -16,6 +17,8 @@ from renown.cli import (
     export,
     keys,
     lint,
+    mark,
+    notary,
     operation,
     pay,
     payments,
@@ -32,6 +35,7 @@ from renown.cli import (
     watch,
 )
 from renown.cli.failing import fail
+from renown.obs.unfailing import unfailing_stderr
 
 app = typer.Typer(
     name="renown",
@@ -64,14 +68,18 @@ quarantine.add_to(app)
 export.add_to(app)
 keys.add_to(app)
 accounts.add_to(app)
+mark.add_to(app)
+audit.add_to(app)
+notary.add_to(app)
 
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    try:
-        code = app(args=args, standalone_mode=False, prog_name="renown")
-    except typer.Abort:
-        return 130
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last one to know what to say
-        return fail(error)
-    return code if isinstance(code, int) else 0
+    with unfailing_stderr():
+        try:
+            code = app(args=args, standalone_mode=False, prog_name="renown")
+        except typer.Abort:
+            return 130
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last one to know what to say
+            return fail(error)
+        return code if isinstance(code, int) else 0

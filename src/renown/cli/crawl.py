@@ -42,6 +42,7 @@ def crawl(
 
     async def work() -> None:
         from renown.cli.crawling import fetcher
+        from renown.cli.measured import measured_here
         from renown.ingest.collector import calm_collector
         from renown.ingest.crawler import Crawler
         from renown.ingest.profiles import refresh
@@ -50,7 +51,10 @@ def crawl(
         async with database(settings, service=True) as where:
             async with where.reading():  # the schema is current
                 pass
-            async with fetcher(settings) as asking:
+            async with (
+                measured_here(settings, where, "crawler", once=once),
+                fetcher(settings) as asking,
+            ):
                 with _shown() as on_progress:
                     crawler = Crawler(
                         where.connect,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from renown.cli import process
+from renown.cli import database_backup, database_report, process
 from renown.cli.console import print_fields, print_json, print_lines, print_table, say
 from renown.cli.options import ChainArgument, Json, Yes, examples
 from renown.errors import EX_CONFIG
@@ -36,6 +36,8 @@ def add_to(app: typer.Typer) -> None:
             "renown db rewind base --to-block 36000000 --yes",
         ),
     )(rewind_)
+    database_report.add_to(_db)
+    database_backup.add_to(_db)
     app.add_typer(_db)
 
 
@@ -55,7 +57,6 @@ def migrate_(
     """Bring the database to the schema of this version. Several at once are let in one by one."""
     from renown.cli.runtime import database, load
     from renown.errors import BadParameter
-    from renown.store.migrate import migrate
 
     if phase not in ("pre", "all"):
         raise BadParameter("--phase is `pre` or `all`", parameter="phase")
@@ -63,9 +64,7 @@ def migrate_(
 
     async def work() -> None:
         async with database(settings, create=not dry_run) as where:
-            done = await migrate(
-                where.direct_url, phase="pre" if phase == "pre" else "all", dry_run=dry_run
-            )
+            done = await where.migrate(phase="pre" if phase == "pre" else "all", dry_run=dry_run)
             print_lines(one.name for one in done)
             verb = "to apply" if dry_run else "applied"
             say(f"{len(done)} schema changes {verb} at {where.place}")
@@ -126,7 +125,7 @@ def forget_(chain: ChainArgument, yes: Yes = False) -> None:
             if not yes:
                 say("nothing was dropped; add --yes to drop this")
                 return
-            conn = await where.connect()
+            conn = await where.own()  # partitions are dropped
             try:
                 await reopen(conn, deployment, name="renown db forget")
                 await forget(conn, deployment.chain_id)

@@ -7,11 +7,12 @@ import sys
 import traceback
 
 from renown.cli.console import say
-from renown.errors import EX_SOFTWARE, EX_USAGE, RenownError
+from renown.errors import EX_CONFIG, EX_SOFTWARE, EX_USAGE, RenownError
 
 EXIT_SIGPIPE = 141
 """As a program that the reader of its output left: 128 + SIGPIPE."""
 
+INSUFFICIENT_PRIVILEGE = "42501"
 _NAMED = ("key", "address", "cursor", "block_number")
 
 
@@ -38,6 +39,12 @@ def fail(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+        say(
+            "error: this user of the database may not do that: run it as the database's owner,"
+            " by DATABASE_DIRECT_URL or DATABASE_URL"
+        )
+        return EX_CONFIG
     # The words of a stranger's exception may quote an address or a password.
     say(
         f"error: unexpected {type(error).__name__}; "

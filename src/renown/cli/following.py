@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from renown.chain.source import ChainSource, Patience
 from renown.cli.beside import beside
@@ -12,6 +13,7 @@ from renown.cli.runtime import Database
 from renown.errors import RenownError, WrongChain
 from renown.ingest import upkeep
 from renown.ingest.collector import calm_collector
+from renown.ingest.measuring import measure_for_ever
 from renown.ingest.supervise import Job, Supervisor
 from renown.spec.deployments import DEVNET_CHAIN_ID
 
@@ -22,8 +24,17 @@ BRIEF = Patience(attempts=3, deadline_seconds=10.0)
 """For a question that somebody waits for."""
 
 
-async def follow(where: Database, jobs: Sequence[Job], *, until: int | None) -> None:
+async def follow(
+    where: Database,
+    jobs: Sequence[Job],
+    *,
+    until: int | None,
+    folders: Mapping[str, Path] | None = None,
+) -> None:
     """Follow the chains of `jobs` and show how it goes, until cancelled or `until` is stored.
+
+    Args:
+        folders: whose disks are measured, by their names in metrics.
 
     Raises:
         RenownError: of the first chain that can go on no more, when it is the only one.
@@ -54,6 +65,7 @@ async def follow(where: Database, jobs: Sequence[Job], *, until: int | None) -> 
                 terms_every=1 if small else upkeep.TERMS_EVERY,
             ),
             upkeep.check_for_ever(where.connect, jobs, retry_seconds=retry_seconds),
+            measure_for_ever(where.connect, folders or {}),
         ),
     ):
         await supervisor.run(jobs, until=until)

@@ -7,14 +7,18 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from time import monotonic
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from renown.errors import SetupError
 
-GRACE_SECONDS = 3
-"""How long open requests and streams may take to end when we stop."""
+DRAIN_SECONDS = 3.0
+"""How long open requests and streams may take to end when we stop, unless told otherwise."""
+LINGER_SECONDS = 0.5
+"""How long an idle connection may still bring a request, when we stop."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -48,8 +52,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
+async def serving(
+    app: ASGIApp, bound: socket.socket, *, drain_seconds: float = DRAIN_SECONDS
+) -> AsyncIterator[None]:
     """Serve `app` on `bound` for as long as the block runs.
+
+    At its end nobody is let in any more, `app.state.draining` is true, and what was asked is
+    answered, `drain_seconds` long; what takes longer is cut off.
 
     Raises:
         SetupError: the application did not start; its log says why.
@@ -61,9 +70,8 @@ async def serving(app: ASGIApp, bound: socket.socket) -> AsyncIterator[None]:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whom to believe about the peer is for `client_address` to say
-        timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, app, drain_seconds)
     running = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         await server.listening.wait()
@@ -84,9 +92,11 @@ def url(host: str, port: int) -> str:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, app: ASGIApp, drain_seconds: float) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._app = app
+        self._drain_seconds = drain_seconds
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -101,3 +111,57 @@ class _Server(uvicorn.Server):
             raise SetupError("the API did not start; the log above says why") from None
         finally:
             self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, answer what those that are open still ask, then end.
+
+        The base would close connections whose request is on its way, or was never looked at.
+        """
+        give_up_at = monotonic() + self._drain_seconds
+        if (state := getattr(self._app, "state", None)) is not None:
+            state.draining = True
+        # Every answer from now on ends its connection.
+        self.server_state.default_headers = [
+            *self.server_state.default_headers,
+            (b"connection", b"close"),
+        ]
+        for connection in self.server_state.connections:
+            cycle: Any = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                cycle.keep_alive = False
+        await self._stop_listening(sockets or [])
+        # One that is idle may have sent a request that has not arrived; and whoever connected last
+        # has not asked yet.
+        linger_until = min(monotonic() + LINGER_SECONDS, give_up_at)
+        while self.server_state.connections and monotonic() < linger_until:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        left = max(0.1, give_up_at - monotonic())
+        self.config.timeout_graceful_shutdown = left  # type: ignore[assignment] # any number
+        await super().shutdown()
+
+    async def _stop_listening(self, sockets: list[socket.socket]) -> None:
+        """Close the listeners, but leave nobody behind who was already let in by the kernel."""
+        last = [one.dup() for one in sockets]
+        for server in self.servers:
+            server.close()
+        for one in sockets:
+            one.close()
+        for _ in range(3):  # the loop lets go of them in its next rounds
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        late: list[socket.socket] = []
+        for one in last:
+            one.setblocking(False)
+            with one, suppress(BlockingIOError):
+                while True:
+                    late.append(one.accept()[0])
+        for one in late:
+            one.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, one)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made

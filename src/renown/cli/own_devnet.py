@@ -71,7 +71,7 @@ async def forget_the_last(where: Database) -> None:
         LeaseLost: another process indexes a devnet into this database.
     """
     devnet = DEPLOYMENTS[DEVNET_CHAIN_ID]
-    conn = await where.connect()
+    conn = await where.own()  # partitions are dropped
     try:
         held = await counts(conn, devnet.chain_id)
         if held is None:

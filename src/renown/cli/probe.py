@@ -42,12 +42,16 @@ def probe(
 
     async def work() -> None:
         from renown.cli.crawling import fetcher
+        from renown.cli.measured import measured_here
         from renown.ingest.prober import Prober
 
         async with database(settings, service=True) as where:
             async with where.reading():  # the schema is current
                 pass
-            async with fetcher(settings) as asking:
+            async with (
+                measured_here(settings, where, "prober", once=once),
+                fetcher(settings) as asking,
+            ):
                 prober = Prober(where.connect, asking, opt_out=settings.probe_opt_out)
                 if not once:
                     await prober.run()

@@ -11,11 +11,13 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import Any
 
 import typer
 
 from renown.cli.console import say
+from renown.cli.person import act_as_command
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,8 +33,11 @@ def run(work: Callable[[], Coroutine[Any, Any, int | None]], *, service: bool = 
         typer.Exit: with the exit code.
         RenownError: as `work` raises it.
     """
+    context = copy_context()
+    if not service:
+        context.run(act_as_command)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        code = runner.run(_stoppable(work, service))
+        code = runner.run(_stoppable(work, service), context=context)
     raise typer.Exit(code or 0)
 
 

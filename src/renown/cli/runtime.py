@@ -20,25 +20,31 @@ from renown.ingest.supervise import Job
 from renown.obs.logging import configure_logging
 from renown.settings import Settings, load_settings
 from renown.spec.deployments import Deployment, endpoints
+from renown.store.audit_entries import say_who_for_good
 from renown.store.embedded import EmbeddedPostgres, running_dsn
-from renown.store.migrate import require_current
-from renown.store.pool import Conn, Pool, connect, connect_pool, database_place
+from renown.store.migrate import Applied, Phase, migrate, pending, require_current
+from renown.store.pool import Conn, Pool, connect, database_place, wait_until_there
+from renown.store.roles import KINDS, Kind, Names, apply, create, existing, url_as
 
 ATTACH_SECONDS = 15.0
 """How long another process may take to start the server of the data directory."""
+START_SECONDS = 60.0
+"""How long a service that starts waits for a database that is away."""
 
 
 class Database(msgspec.Struct, frozen=True):
     """Where the index is.
 
-    url         for reads, maybe through a pooler
-    direct_url  for writers, migrations and session locks
+    url         for the API, maybe through a pooler
+    direct_url  for workers and session locks; of the embedded server: as the owner of everything
     server      the embedded server, when this process runs it
+    roles       what the services of the embedded server act as; None: as the user of the URLs
     """
 
     url: str
     direct_url: str
     server: EmbeddedPostgres | None = None
+    roles: Names | None = None
 
     @property
     def place(self) -> str:
@@ -46,12 +52,27 @@ class Database(msgspec.Struct, frozen=True):
         return database_place(self.direct_url)
 
     async def connect(self) -> Conn:
-        """A connection of a writer's own."""
-        return await connect(self.direct_url, application_name="renown-writer")
+        """A connection of a worker's own, with the rights of workers."""
+        conn = await connect(self._as("writer"), application_name="renown-writer")
+        await say_who_for_good(conn)
+        return conn
 
     async def listen(self) -> Conn:
         """A connection for hearing what changes."""
-        return await connect(self.direct_url, application_name="renown-listener")
+        return await connect(self._as("api"), application_name="renown-listener")
+
+    async def own(self) -> Conn:
+        """A connection for what only the owner of the tables may do."""
+        conn = await connect(self.direct_url, application_name="renown-owner")
+        await say_who_for_good(conn)
+        return conn
+
+    async def migrate(self, *, phase: Phase = "all", dry_run: bool = False) -> list[Applied]:
+        """Bring the schema to this version, with the roles' rights; see `store.migrate.migrate`."""
+        done = await migrate(self.direct_url, phase=phase, dry_run=dry_run)
+        if self.roles is not None and not dry_run:
+            await self._give_rights(self.roles)
+        return done
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:
@@ -63,7 +84,19 @@ class Database(msgspec.Struct, frozen=True):
         conn = await connect(self.direct_url, application_name="renown-cli", numeric_as_int=True)
         try:
             await require_current(conn)
+            await say_who_for_good(conn)
             yield conn
+        finally:
+            await conn.close()
+
+    def _as(self, kind: Kind) -> str:
+        return self.direct_url if self.roles is None else url_as(self.direct_url, kind, self.roles)
+
+    async def _give_rights(self, names: Names) -> None:
+        conn = await self.own()
+        try:
+            if len(await existing(conn)) < len(KINDS):
+                await apply(conn, names)
         finally:
             await conn.close()
 
@@ -80,7 +113,8 @@ async def database(
     Args:
         alone: no guest: the data directory must be free.
         create: make the embedded cluster where there is none.
-        service: start the embedded server again whenever it dies.
+        service: start the embedded server again whenever it dies; wait for one that is named and
+            away, for a minute.
 
     Raises:
         DataDirectoryInUse: with `alone`.
@@ -88,8 +122,11 @@ async def database(
     """
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
-        direct = settings.database_direct_url
-        yield Database(url, direct.get_secret_value() if direct is not None else url)
+        secret = settings.database_direct_url
+        direct = secret.get_secret_value() if secret is not None else url
+        if service:
+            await wait_until_there(direct, most_seconds=START_SECONDS)
+        yield Database(url, direct)
         return
     folder = settings.data_dir
     if not create and not (folder / "pgdata").exists():
@@ -104,32 +141,22 @@ async def database(
         except DataDirectoryInUse:
             if alone:
                 raise
-            url = await _guest_url(folder)
-            yield Database(url, url)
+            yield _embedded(await _guest_url(folder))
         else:
             if service:
                 await stack.enter_async_context(beside(server.keep_running()))
-            yield Database(server.dsn(), server.dsn(), server)
+            where = _embedded(server.dsn(), server)
+            await _prepare_roles(where)
+            yield where
 
 
 @asynccontextmanager
 async def api_pool(settings: Settings, where: Database) -> AsyncIterator[Pool]:
     """The API's connections, as the settings bound them."""
-    pool = await connect_pool(
-        where.url,
-        min_size=settings.db_pool_min_size,
-        max_size=settings.db_pool_max_size,
-        max_queries=settings.db_max_queries,
-        max_inactive_seconds=settings.db_max_inactive_time,
-        connect_timeout_seconds=settings.db_timeout,
-        command_timeout_seconds=settings.db_command_timeout,
-        statement_cache_size=settings.pg_statement_cache,
-        application_name="renown-api",
-    )
-    try:
+    from renown.api.app import opened_pool
+
+    async with opened_pool(settings, where.url, grace_seconds=2) as pool:
         yield pool
-    finally:
-        await pool.close(grace_seconds=2)
 
 
 def load(chains: Sequence[str] | None = None, *, service: bool = False, **given: Any) -> Settings:
@@ -188,6 +215,23 @@ def job(settings: Settings, deployment: Deployment, *, urls: Sequence[str] = ())
         poll_seconds=settings.poll_seconds,
         batch_events=settings.backfill_batch_events,
     )
+
+
+def _embedded(url: str, server: EmbeddedPostgres | None = None) -> Database:
+    names = Names()
+    return Database(url_as(url, "api", names), url, server, names)
+
+
+async def _prepare_roles(where: Database) -> None:
+    """Services can connect, and may do their work once there is a schema of this version."""
+    assert where.roles is not None
+    conn = await where.own()
+    try:
+        await create(conn, where.roles)
+        if not await pending(conn) and len(await existing(conn)) < len(KINDS):
+            await apply(conn, where.roles)
+    finally:
+        await conn.close()
 
 
 async def _guest_url(folder: Path) -> str:

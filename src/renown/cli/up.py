@@ -77,7 +77,10 @@ def up(
 
     async def work() -> None:
         from renown.cli.listening import bind
+        from renown.cli.notary import notarising
+        from renown.cli.settings_seen import note
         from renown.cli.writing import writing
+        from renown.obs import metrics
 
         async with AsyncExitStack() as stack:
             # First, because it is quick and likely to fail.
@@ -85,6 +88,15 @@ def up(
             opening = database(settings, alone=True, create=True, service=True)
             where = await stack.enter_async_context(opening)
             await prepare(settings, where, chains)
+            await note(where.connect, "up", settings)
+            metrics.configured(
+                indexer=True,
+                watcher=True,
+                notary=True,
+                crawler=settings.crawl,
+                prober=settings.probe,
+            )
+            await stack.enter_async_context(notarising(settings, where))
             alone = all(starts_devnet(settings, deployment) for deployment in chains)
             found = await stack.enter_async_context(writing(settings, own_devnet=alone))
             if bound is not None:
@@ -99,6 +111,7 @@ def index(chain: Chains = None, until: Until = None) -> None:
 
     Beside a `renown up` on the same data directory it uses that one's database.
     """
+    from renown.cli.measured import measured_here
     from renown.cli.runtime import chosen, database, load
 
     settings = load(chain, service=True)
@@ -108,7 +121,8 @@ def index(chain: Chains = None, until: Until = None) -> None:
     async def work() -> None:
         async with database(settings, create=True, service=True) as where:
             await prepare(settings, where, chains)
-            await index_chains(settings, where, chains, until)
+            async with measured_here(settings, where, "indexer", once=until is not None):
+                await index_chains(settings, where, chains, until)
 
     process.run(work, service=until is None)
 
@@ -128,11 +142,13 @@ def serve(port: Port = None, host: Host = None) -> None:
         import asyncio
 
         from renown.cli.listening import bind
+        from renown.cli.settings_seen import note
 
         with bind(settings.host, settings.port) as bound:
             async with database(settings, service=True) as where:
                 async with where.reading():  # the schema is current
                     pass
+                await note(where.connect, "api", settings)
                 async with writing(settings) as found:
                     found.reach(nodes_of(settings, chains))
                     async with answering(settings, where, bound, found):
@@ -163,17 +179,21 @@ async def answering(
             signer=found.signer,
             signer_is_open=found.signer_is_open,
         )
-        await stack.enter_async_context(serving(app, bound))
+        drain_seconds = settings.drain_seconds
+        await stack.enter_async_context(serving(app, bound, drain_seconds=drain_seconds))
         say(f"serving {base}/ (pages), {base}/v1/agents (API), {base}/docs (its documentation)")
         yield
 
 
 async def prepare(settings: Settings, where: Database, chains: Sequence[Deployment]) -> None:
-    """Bring the database to our schema, and forget the last devnet if a new one will be started."""
-    from renown.cli.own_devnet import forget_the_last
-    from renown.store.migrate import migrate
+    """Bring the database to our schema, and forget the last devnet if a new one will be started.
 
-    await migrate(where.direct_url)
+    In a server of the operator's only what other processes of an older version can live with: the
+    rest is for `renown db migrate`, when all are new.
+    """
+    from renown.cli.own_devnet import forget_the_last
+
+    await where.migrate(phase="all" if settings.database_url is None else "pre")
     if any(starts_devnet(settings, deployment) for deployment in chains):
         await forget_the_last(where)
 
@@ -195,6 +215,7 @@ async def index_chains(
     """
     from renown.cli.crawling import NOWHERE, reading_documents
     from renown.cli.following import follow
+    from renown.cli.measured import folders_of
     from renown.cli.own_devnet import own_devnet
     from renown.cli.runtime import job
     from renown.cli.settling import settling
@@ -213,7 +234,7 @@ async def index_chains(
             await stack.enter_async_context(settling(settings, where, found))
         if documents:
             await stack.enter_async_context(reading_documents(settings, where, near))
-        await follow(where, jobs, until=until)
+        await follow(where, jobs, until=until, folders=folders_of(settings))
 
 
 def check_nodes(settings: Settings, chains: Sequence[Deployment]) -> None:

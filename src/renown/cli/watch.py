@@ -45,6 +45,7 @@ def watch(
     chains = chosen(settings)
 
     async def work() -> None:
+        from renown.cli.measured import measured_here
         from renown.cli.settling import settle_once, settling
         from renown.cli.writing import nodes_of, writing
         from renown.errors import BadSettings
@@ -58,7 +59,10 @@ def watch(
             found.reach(urls)
             if not once:
                 say(f"watching operations and payments on {len(found.writers)} chains")
-                async with settling(settings, where, found):
+                async with (
+                    measured_here(settings, where, "watcher"),
+                    settling(settings, where, found),
+                ):
                     await asyncio.Event().wait()
             operations, payments = await settle_once(settings, where, found)
         say(f"watch: looked at {operations:,} operations and {payments:,} transactions of payments")

@@ -34,8 +34,9 @@ class Writing(msgspec.Struct):
     def reach(self, urls: Mapping[int, Sequence[str]]) -> None:
         """Write to these chains from now on, through these nodes."""
         from renown.chain.tx.writer import writers_for
+        from renown.ingest.measured import NodeMeter
 
-        self.writers.update(writers_for(urls))
+        self.writers.update(writers_for(urls, observer=NodeMeter()))
 
 
 @asynccontextmanager

@@ -118,7 +118,7 @@ class Indexer:
         """Store every final block through `last`."""
         async with aclosing(ahead(self._stretches(last))) as stretches:
             async for stretch in stretches:
-                await self._extend(stretch)
+                await self._extend(stretch, following=False)
                 self._final = stretch.extension.last.number
                 await self._report(head, phase="backfill")
         await self._load_held()
@@ -197,7 +197,8 @@ class Indexer:
         self._decode(part, facts, quarantined)
         blocks = [part.blocks[number] for number in range(part.first, part.last + 1)]
         stretch = Extension(blocks[-1], facts, quarantined, blocks)
-        await self._extend(prepare(self._writer.deployment.chain_id, stretch))
+        ready = prepare(self._writer.deployment.chain_id, stretch)
+        await self._extend(ready, following=True)
         self._held.extend(blocks)
         surplus = len(self._held) - self._limits.reorg_limit_blocks - WINDOW_BLOCKS
         if surplus > 0:  # a chain that never becomes final; deeper reorgs stop it anyway
@@ -277,7 +278,7 @@ class Indexer:
 
     # Bookkeeping ---------------------------------------------------------------------------
 
-    async def _extend(self, ready: Prepared) -> None:
+    async def _extend(self, ready: Prepared, *, following: bool) -> None:
         stretch = ready.extension
         started = time.monotonic()
         await self._writer.extend(ready)
@@ -285,7 +286,7 @@ class Indexer:
         self.progress.stored(
             stretch.last.number, len(stretch.facts), len(stretch.quarantined), seconds
         )
-        measured.stored(self.progress.slug, ready, seconds)
+        measured.stored(self.progress.slug, ready, seconds, following=following)
         for entry in stretch.quarantined:
             log.warning(
                 "log_quarantined",
@@ -313,7 +314,7 @@ class Indexer:
         stored = self._writer.checkpoint.block_number
         phase = phase or ("backfill" if stored < head.finalized else "follow")
         self.progress.seen(head.latest.number, head.finalized, phase)
-        measured.seen(self.progress.slug, head.latest.number, stored)
+        measured.seen(self.progress.slug, head.latest.number, head.host, stored)
         self._on_progress(self.progress)
         now = time.monotonic()
         advanced = self._final > self._writer.checkpoint.final_block

@@ -126,7 +126,7 @@ class Supervisor:
             job.urls,
             contracts=deployment.contracts,
             seed=job.seed,
-            observer=NodeMeter(deployment.slug),
+            observer=NodeMeter(),
             budget=self._budget,
         ) as source:
             conn = await self._connect()

@@ -28,8 +28,8 @@ OUTBOX_DAYS = 30
 TERMS_EVERY = 10
 """Rounds between two counts of terms, which reads every agent's row."""
 
-REFRESH: LiteralString = "REFRESH MATERIALIZED VIEW CONCURRENTLY network"
-REFRESH_TERMS: LiteralString = "REFRESH MATERIALIZED VIEW CONCURRENTLY term_count"
+REFRESH: LiteralString = "SELECT refresh_view('network')"
+REFRESH_TERMS: LiteralString = "SELECT refresh_view('term_count')"
 TRIM_OUTBOX: LiteralString = """
 DELETE FROM outbox o
  WHERE written_at < now() - make_interval(days => $1)

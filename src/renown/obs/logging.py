@@ -6,32 +6,19 @@ Call `configure_logging` once at start; everyone else does `log = structlog.get_
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
 
-from renown.obs.hosts import host_of
+from renown.obs.acting import ACTING
+from renown.obs.unfailing import Unfailing
+from renown.spec.redaction import HIDDEN, SECRET_NAME, host_of, redact_text
 
-__all__ = ["configure_logging", "host_of", "redact"]
+__all__ = ["HIDDEN", "configure_logging", "host_of", "redact", "redact_text"]
 
 Format = Literal["console", "json"]
-HIDDEN = "***"
-
-_SECRET_NAME = re.compile(
-    r"authorization|cookie|password|passwd|secret|token|api[_-]?key|private[_-]?key|mnemonic|dsn",
-    re.IGNORECASE,
-)
-# Up to white space or a quote: URLs in messages of libraries end there.
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>`]+")
-_CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
-_API_KEY = re.compile(r"\bak_[a-z]+_[A-Za-z0-9_]{16,}")
-_ASSIGNED = re.compile(
-    r"\b(password|passwd|api[_-]?key|token|secret)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)",
-    re.IGNORECASE,
-)
 
 
 def configure_logging(
@@ -42,10 +29,11 @@ def configure_logging(
     `console` is for people, coloured on a terminal; `json` is one object a line with `event`,
     `level`, `timestamp` (UTC, ISO 8601) and the facts. Both pass `redact`.
     """
-    out = stream or sys.stderr
+    out = cast(TextIO, Unfailing(stream or sys.stderr))
     least = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -81,6 +69,14 @@ def configure_logging(
     logging.captureWarnings(True)
 
 
+def add_request_id(_: Any, __: str, event: EventDict) -> EventDict:
+    """Processor: the id of the request that is being answered, as its audit entry has it."""
+    acting = ACTING.get()
+    if acting is not None and acting.request_id is not None:
+        event.setdefault("request_id", str(acting.request_id))
+    return event
+
+
 def redact(_: Any, __: str, event: EventDict) -> EventDict:
     """Processor: hide what must not be written, wherever it stands in an event.
 
@@ -89,23 +85,9 @@ def redact(_: Any, __: str, event: EventDict) -> EventDict:
     hidden.
     """
     return {
-        key: HIDDEN if _SECRET_NAME.search(key) and value is not None else _redacted(value)
+        key: HIDDEN if SECRET_NAME.search(key) and value is not None else _redacted(value)
         for key, value in event.items()
     }
-
-
-def redact_text(text: str) -> str:
-    """`text` with URLs reduced to scheme and host, and credentials hidden."""
-    text = _URL.sub(_shown, text)
-    text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
-    text = _API_KEY.sub(f"ak_{HIDDEN}", text)
-    return _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
-
-
-def _shown(match: re.Match[str]) -> str:
-    url = match[0].rstrip(".,;:)]}")
-    scheme = url.partition("://")[0]
-    return f"{scheme}://{host_of(url)}{match[0][len(url) :]}"
 
 
 def _redacted(value: Any, depth: int = 0) -> Any:
@@ -115,7 +97,7 @@ def _redacted(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, dict):
         return {
-            key: HIDDEN if _SECRET_NAME.search(str(key)) else _redacted(item, depth + 1)
+            key: HIDDEN if SECRET_NAME.search(str(key)) else _redacted(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):

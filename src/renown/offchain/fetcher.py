@@ -21,6 +21,7 @@ import structlog
 
 from renown.errors import BadSettings
 from renown.obs import metrics
+from renown.obs.tracing import TRACES
 from renown.offchain.answer import NOT_MODIFIED, Answer
 from renown.offchain.content import Content
 from renown.offchain.dial import Dialler
@@ -238,6 +239,8 @@ def _retry_after(answer: Answer) -> float | None:
 
 
 def _measured(fetched: Fetched) -> Fetched:
+    if TRACES.is_on:
+        TRACES.asked("fetch", fetched.duration_ms / 1000, {"renown.outcome": fetched.outcome})
     metrics.FETCHES.labels(fetched.outcome).inc()
     metrics.FETCH_SECONDS.observe(fetched.duration_ms / 1000)
     metrics.FETCH_BYTES.inc(len(fetched.body or b""))

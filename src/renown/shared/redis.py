@@ -91,6 +91,14 @@ class SharedStore:
             self.lost(exc)
             raise SharedStoreError(type(exc).__name__, host=self.host) from None
 
+    async def look(self) -> None:
+        """See whether it takes writes, which a server that is full or read-only does not.
+
+        Raises:
+            SharedStoreError: it does not, or is away.
+        """
+        await self.ask(lambda redis: redis.set(_PROBE, b"", px=1000))
+
     def lost(self, error: Exception) -> None:
         """Note that it cannot be used now, and begin to look for it."""
         if not self._is_up:

@@ -18,7 +18,7 @@ TIERS: tuple[AccountTier, ...] = ("free", "pro", "enterprise")
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """One account. `uuid` is how the outside names it."""
+    """One account. `uuid` is how the outside names it; `is_operator`: it runs this installation."""
 
     account_id: int
     uuid: UUID
@@ -26,9 +26,10 @@ class AccountRow(msgspec.Struct, frozen=True):
     tier: AccountTier
     created_at: datetime
     closed_at: datetime | None
+    is_operator: bool = False
 
 
-_COLUMNS: LiteralString = "account_id, uuid, name, tier, created_at, closed_at"
+_COLUMNS: LiteralString = "account_id, uuid, name, tier, created_at, closed_at, is_operator"
 
 CREATE: LiteralString = f"""
 INSERT INTO account (name, tier) VALUES ($1, $2) RETURNING {_COLUMNS}
@@ -98,6 +99,20 @@ UPDATE account SET tier = $2 WHERE account_id = $1 AND closed_at IS NULL RETURNI
 async def set_tier(tx: Tx, account_id: int, tier: AccountTier) -> AccountRow:
     """Put an account on a tier; its keys have that tier's limits at once. Raises Conflict."""
     row = await tx.fetchrow(SET_TIER, account_id, tier)
+    if row is None:
+        raise Conflict("the account is closed")
+    await tx.execute(ANNOUNCE, account_id, KEY_CHANNEL)
+    return AccountRow(*row)
+
+
+SET_OPERATOR: LiteralString = f"""
+UPDATE account SET is_operator = $2 WHERE account_id = $1 AND closed_at IS NULL RETURNING {_COLUMNS}
+"""
+
+
+async def set_operator(tx: Tx, account_id: int, is_operator: bool) -> AccountRow:
+    """Make an account an operator's, or not; its keys are one's at once. Raises Conflict."""
+    row = await tx.fetchrow(SET_OPERATOR, account_id, is_operator)
     if row is None:
         raise Conflict("the account is closed")
     await tx.execute(ANNOUNCE, account_id, KEY_CHANNEL)

@@ -10,13 +10,15 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from renown.store.marks import HIDDEN, OF_AGENT
 from renown.store.pool import Conn
 from renown.store.reads import HEAD, HEAD_COLUMNS, NEVER, UNCUT, Head, KeyArgs
 from renown.types import MAX_BIGINT
 
 
 class AgentRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of `agent`. `uri` is cut, `uri_bytes` its full length; both None if never said."""
+    """One row of `agent`. `uri` is cut, `uri_bytes` its full length; both None if never said.
+    `marks` are this installation's own, of today, by the alphabet."""
 
     chain_id: int
     registry: bytes
@@ -35,6 +37,7 @@ class AgentRow(msgspec.Struct, frozen=True, gc=False):
     created_tx: bytes
     created_at: datetime
     transfer_count: int
+    marks: list[str]
 
 
 class CountsRow(msgspec.Struct, frozen=True, gc=False):
@@ -70,10 +73,11 @@ AGENT_COLUMNS = len(AgentRow.__struct_fields__)
 COUNTS_COLUMNS = len(CountsRow.__struct_fields__)
 PROFILE_COLUMNS = len(ProfileRow.__struct_fields__)
 
-AGENT: LiteralString = """a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
+AGENT: LiteralString = f"""a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
        substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state,
        a.approved, a.created_block, a.created_log_index, a.created_tx, a.created_at,
-       a.transfer_count"""
+       a.transfer_count,
+       {OF_AGENT}"""
 COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
        s.validation_count, s.validation_responded_count"""
 PROFILE: LiteralString = """pr.state, left(pr.name, 401), left(pr.description, 401),
@@ -163,6 +167,7 @@ SELECT {AGENT}, {COUNTS}, {PROFILE}
  WHERE ($2::bigint IS NULL OR a.chain_id = $2)
    AND (a.created_at, a.chain_id, a.agent_id) < ($3::timestamptz, $4::bigint, $5::bigint)
    AND a.created_at <= $6::timestamptz
+   AND ($8::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.created_at DESC, a.chain_id DESC, a.agent_id DESC
  LIMIT $7
 )
@@ -179,8 +184,10 @@ async def newest(
     after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
+    hidden_too: bool = False,
 ) -> Page:
-    """Agents created at or before `upto`, of one chain or all, newest first."""
+    """Agents created at or before `upto`, of one chain or all, newest first; of those that this
+    installation hides only with `hidden_too`."""
     rows = await conn.fetch(
         NEWEST,
         uri_cut_bytes,
@@ -190,6 +197,7 @@ async def newest(
         after.agent_id,
         upto,
         limit,
+        hidden_too,
     )
     return _page(rows)
 
@@ -203,6 +211,7 @@ SELECT {AGENT}, {COUNTS}, {PROFILE}
   LEFT JOIN agent_stats s USING (chain_id, agent_id)
   {_JOIN_PROFILE}
  WHERE a.chain_id = $2::bigint AND a.agent_id < $3::bigint
+   AND ($5::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.agent_id DESC
  LIMIT $4
 )
@@ -212,10 +221,17 @@ SELECT {AGENT}, {COUNTS}, {PROFILE}
 
 
 async def of_chain(
-    conn: Conn, chain_id: int, *, after: After = FROM_NEWEST, limit: int, uri_cut_bytes: int
+    conn: Conn,
+    chain_id: int,
+    *,
+    after: After = FROM_NEWEST,
+    limit: int,
+    uri_cut_bytes: int,
+    hidden_too: bool = False,
 ) -> Page:
     """The agents of one chain, newest first."""
-    return _page(await conn.fetch(OF_CHAIN, uri_cut_bytes, chain_id, after.agent_id, limit))
+    args = (uri_cut_bytes, chain_id, after.agent_id, limit, hidden_too)
+    return _page(await conn.fetch(OF_CHAIN, *args))
 
 
 OF_OWNER: LiteralString = f"""
@@ -227,6 +243,7 @@ SELECT {AGENT}, {COUNTS}, {PROFILE}
   {_JOIN_PROFILE}
  WHERE a.owner = $3 AND (a.chain_id, a.agent_id) < ($4::bigint, $5::bigint)
    AND a.chain_id >= coalesce($2, 0)
+   AND ($7::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.chain_id DESC, a.agent_id DESC
  LIMIT $6
 )
@@ -243,11 +260,12 @@ async def of_owner(
     after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
+    hidden_too: bool = False,
 ) -> Page:
     """The agents that `owner` owns: by chain, highest id first, then newest first."""
     last = min(after, After(chain_id=chain_id or MAX_BIGINT), key=_place)
     rows = await conn.fetch(
-        OF_OWNER, uri_cut_bytes, chain_id, owner, last.chain_id, last.agent_id, limit
+        OF_OWNER, uri_cut_bytes, chain_id, owner, last.chain_id, last.agent_id, limit, hidden_too
     )
     return _page(rows)
 
@@ -346,6 +364,7 @@ def listed_row(record: Record, start: int) -> Listed | None:
     values: Sequence[Any] = record[start:]
     if values[2] is None:
         return None
+    values[AGENT_COLUMNS - 1].sort()
     agent = AgentRow(*values[:AGENT_COLUMNS])
     counts = values[AGENT_COLUMNS : AGENT_COLUMNS + COUNTS_COLUMNS]
     said = values[AGENT_COLUMNS + COUNTS_COLUMNS :][:PROFILE_COLUMNS]

@@ -24,7 +24,8 @@ MOST_KEYS = 100
 
 
 class KeyHolder(msgspec.Struct, frozen=True):
-    """What a presented key is checked against, and who holds it."""
+    """What a presented key is checked against, and who holds it. `seconds_left` of its life are by
+    the database's clock, which alone decides when a key is over; None: it does not end."""
 
     key_id: str
     account_id: int
@@ -33,15 +34,17 @@ class KeyHolder(msgspec.Struct, frozen=True):
     scopes: list[str]
     secret_hash: bytes
     pepper_version: str
-    expires_at: datetime | None
+    seconds_left: float | None
     is_shut: bool
+    is_operator: bool = False
 
 
 # A key that is not there any more and one that never was must look alike, so the row is found
 # whatever its state.
 FIND: LiteralString = """
 SELECT k.key_id, k.account_id, a.uuid, a.tier, k.scopes, k.secret_hash, k.pepper_version,
-       k.expires_at, k.revoked_at IS NOT NULL OR a.closed_at IS NOT NULL
+       extract(epoch FROM k.expires_at - clock_timestamp())::float8,
+       k.revoked_at IS NOT NULL OR a.closed_at IS NOT NULL, a.is_operator
   FROM api_key k JOIN account a USING (account_id)
  WHERE k.key_id = $1
 """
@@ -210,13 +213,15 @@ async def revoke_key(tx: Tx, key_id: str, account_id: int | None = None) -> KeyR
 
 USED: LiteralString = """
 UPDATE api_key k SET last_used_at = w.at
-  FROM unnest($1::text[], $2::timestamptz[]) AS w (key_id, at)
+  FROM (SELECT key_id, now() - make_interval(secs => ago_seconds) AS at
+          FROM unnest($1::text[], $2::float8[]) AS u (key_id, ago_seconds)) w
  WHERE k.key_id = w.key_id AND (k.last_used_at IS NULL OR k.last_used_at < w.at)
 """
 
 
-async def note_used(conn: Conn, used: Mapping[str, datetime]) -> None:
-    """Note when keys were last used. In the order of ids, so that two processes never deadlock."""
+async def note_used(conn: Conn, used: Mapping[str, float]) -> None:
+    """Note how many seconds ago keys were last used. In the order of ids, so that two processes
+    never deadlock."""
     ids = sorted(used)
     await conn.execute(USED, ids, [used[key_id] for key_id in ids])
 

@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import msgspec
 from asyncpg import Connection
 
+from renown.derive.facts_hash import names_its_contract
 from renown.spec.events import KINDS, Fact, FeedbackGiven, Quarantined, RegistryChanged
 
 PARTITION_BITS = 27
@@ -29,7 +30,7 @@ def _table(kind: type[Fact]) -> Table:
     fields: tuple[Any, ...] = kind.__struct_fields__
     renamed = {"first_agent_id": "agent_id"}
     name: Any = KINDS[kind]
-    has_contract = name.startswith(("validation_", "registry_", "legacy_"))
+    has_contract = names_its_contract(kind)
     columns = tuple(renamed.get(f, f) for f in fields if f != "contract" or has_contract)
     numeric = {FeedbackGiven: ("value",), RegistryChanged: ("version",)}.get(kind, ())
     return Table(kind, name, columns, has_contract, tuple(columns.index(n) for n in numeric))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from renown.store.audit_commits import say_forget
 from renown.store.changes import (
     OUTBOX_CHANNEL,
     announce,
@@ -69,6 +70,8 @@ ROWS: tuple[LiteralString, ...] = (
     "DELETE FROM checkpoint WHERE chain_id = $1",
     "DELETE FROM chain WHERE chain_id = $1",
 )
+# What is deleted here is told of as one repair, not as the writes of somebody else.
+NO_STRANGER: LiteralString = "SELECT set_config('renown.indexer', 'on', true)"
 COUNTS: LiteralString = """
 SELECT k.events, k.block_number, (SELECT count(*) FROM agent a WHERE a.chain_id = $1),
        (SELECT count(*) FROM quarantine q WHERE q.chain_id = $1)
@@ -87,6 +90,11 @@ async def counts(conn: Conn, chain_id: int) -> dict[str, int] | None:
 async def forget(conn: Conn, chain_id: int) -> None:
     """Drop a chain in one transaction. The caller holds the chain's lease, or knows nobody does."""
     async with transaction(conn) as tx:
+        await tx.execute(NO_STRANGER)
+        held = await counts(tx, chain_id) or {}
+        await say_forget(
+            tx, chain_id, events=held.get("events"), block_number=held.get("block_number")
+        )
         for row in await tx.fetch(PARTITIONS, chain_id):
             await tx.execute(f'DROP TABLE "{row[0]}"')
         raised = set()

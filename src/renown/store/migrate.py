@@ -23,6 +23,7 @@ import structlog
 
 from renown.errors import SchemaBehind, StoreError
 from renown.store.pool import Conn, connect, translate
+from renown.store.roles import regrant
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +135,7 @@ async def migrate(
             done.append(Applied(migration.number, migration.name, seconds))
     if await database.fetchval(_HAS_AUDIT):
         await database.execute(_AUDIT_PARTITIONS)
+    await regrant(database)
     return done
 
 

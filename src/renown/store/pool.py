@@ -1,60 +1,149 @@
-"""Connections to PostgreSQL, and what its failures are called.
+"""The pool: connections to one database that many share, from its opening to its end.
 
-A `Conn` runs single statements; a `Tx` means several succeed or fail together, and only
-`transaction` makes one, so a function that takes a `Tx` says that its caller must decide more.
+What single connections and transactions are stands in `store.connecting`, what failures are called
+in `store.failures`; their names can be had here, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import random
-import re
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias, TypeVar, cast
-from urllib.parse import parse_qsl, unquote
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic, perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import asyncpg
+import msgspec
+import structlog
 
-from renown.errors import BadSettings, DatabaseFull, DatabaseUnavailable, RenownError, StoreError
+from renown.errors import DatabaseUnavailable, Overloaded
+from renown.obs import metrics
+from renown.store.connecting import (
+    Conn,
+    Isolation,
+    TimedConnection,
+    Tx,
+    connect,
+    transaction,
+    wait_until_there,
+)
+from renown.store.dsn import database_place
+from renown.store.failures import (
+    CONNECT_FAILURES,
+    FAILURES,
+    is_conflict,
+    meaning_of,
+    naming_failures,
+    retry_conflicts,
+    translate,
+    translate_connect,
+)
+from renown.store.opening import Opening
 
 if TYPE_CHECKING:
-    Conn: TypeAlias = asyncpg.Connection[asyncpg.Record]
     _AsyncpgPool: TypeAlias = asyncpg.Pool[asyncpg.Record]
 else:
-    Conn = asyncpg.Connection
     _AsyncpgPool = asyncpg.Pool
 
-Tx = NewType("Tx", Conn)
+__all__ = [
+    "Conn",
+    "Isolation",
+    "Pool",
+    "PoolName",
+    "PoolStats",
+    "Tx",
+    "connect",
+    "connect_pool",
+    "database_place",
+    "is_conflict",
+    "naming_failures",
+    "retry_conflicts",
+    "transaction",
+    "translate",
+    "wait_until_there",
+]
 
-Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
-T = TypeVar("T")
+PoolName: TypeAlias = Literal["primary", "replica"]
+
+LOOK_AFTER_SECONDS = 30.0
+"""A connection that was idle for longer is asked whether it lives before anybody gets it."""
+LOOK_SECONDS = 2.0
+RETRY_AFTER_SECONDS = 2
+
+log = structlog.get_logger(__name__)
+
+
+class PoolStats(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool now, and what it did so far.
+
+    Attributes:
+        size, idle, busy: connections open, and of these unused and used.
+        limit: most connections that it may have.
+        waiters: callers that wait for a connection.
+        wait_seconds: that all callers together have waited.
+        acquired: connections lent.
+        opened: connections made.
+        recycled: closed after their most queries.
+        timeouts: callers that got none in time.
+        refused: callers that were turned away at once, because too many waited.
+    """
+
+    size: int
+    idle: int
+    busy: int
+    limit: int
+    waiters: int
+    wait_seconds: float
+    acquired: int
+    opened: int
+    recycled: int
+    timeouts: int
+    refused: int
 
 
 class Pool:
     """A bounded set of connections to one database. Made by `connect_pool`."""
 
-    def __init__(self, pool: _AsyncpgPool, place: str) -> None:
+    def __init__(
+        self,
+        pool: _AsyncpgPool,
+        place: str,
+        opening: Opening,
+        *,
+        name: PoolName,
+        max_size: int,
+        max_waiters: int,
+        timeout_seconds: float,
+    ) -> None:
+        self.name: PoolName = name
         self._pool = pool
         self._place = place
+        self._opening = opening
+        self._max_size = max_size
+        self._max_wanted = max_size + max_waiters
+        self._timeout_seconds = timeout_seconds
+        self._wanted = 0  # callers that wait for a connection or have one
+        self._wait_seconds = 0.0
+        self._acquired = self._recycled = self._timeouts = self._refused = 0
+        self._told_opened = 0
+        self._closing = False
+        self._observe_wait = metrics.POOL_WAIT_SECONDS.labels(name).observe
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Conn]:
-        """One connection for the length of the block; hold one per request, not one per query.
+    def connection(self) -> Lent:
+        """One connection for the length of the block: `async with pool.connection() as conn`.
 
-        Settings changed with SET (not SET LOCAL), session locks and LISTEN would leak to the next
-        user, because handing a connection back costs no round trip here: use `connect` for those.
+        Hold one per request, not one per query, and never ask for a second while holding one: when
+        all do, all wait. Settings changed with SET (not SET LOCAL), session locks and LISTEN would
+        leak to the next user, because handing a connection back costs no round trip here: use
+        `connect` for those. A single statement takes another time limit by the driver's `timeout=`.
 
         Raises:
+            Overloaded: too many wait, or none was to be had in time.
             StoreError: see `translate`.
         """
-        with naming_failures(self._place):
-            async with self._pool.acquire() as conn:
-                yield cast(Conn, conn)
+        return Lent(self)
 
     @asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Tx]:
@@ -72,22 +161,166 @@ class Pool:
         """Open connections nobody uses now."""
         return self._pool.get_idle_size()
 
+    def stats(self) -> PoolStats:
+        """How it stands."""
+        size, idle = self.size, self.idle
+        return PoolStats(
+            size=size,
+            idle=idle,
+            busy=size - idle,
+            limit=self._max_size,
+            waiters=max(0, self._wanted - self._max_size),
+            wait_seconds=self._wait_seconds,
+            acquired=self._acquired,
+            opened=self._opening.opened,
+            recycled=self._recycled,
+            timeouts=self._timeouts,
+            refused=self._refused,
+        )
+
+    def tell(self) -> None:
+        """Set the gauges to what is so now."""
+        stats, name = self.stats(), self.name
+        metrics.POOL_CONNECTIONS.labels(name, "idle").set(stats.idle)
+        metrics.POOL_CONNECTIONS.labels(name, "busy").set(stats.busy)
+        metrics.POOL_LIMIT.labels(name).set(stats.limit)
+        metrics.POOL_WAITERS.labels(name).set(stats.waiters)
+        metrics.POOL_OPENED.labels(name).inc(stats.opened - self._told_opened)
+        self._told_opened = stats.opened
+
     async def close(self, *, grace_seconds: float = 10.0) -> None:
         """Close after waiting `grace_seconds` for borrowed connections to come back."""
+        self._closing = True
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
+    async def _take(self) -> Conn:
+        """A connection that works. The caller gives it back by `_give_back`, whatever happens."""
+        if self._wanted >= self._max_wanted:
+            self._refused += 1
+            metrics.HTTP_SHED.labels("pool-full").inc()
+            raise Overloaded(
+                f"{self._wanted - self._max_size} wait for one of {self._max_size} connections to "
+                f"{self._place}",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        self._wanted += 1
+        began = perf_counter()
+        try:
+            if self._wanted <= self._max_size:
+                # One is free, or opened within the time for that: a limit would cost more than it.
+                conn = await self._next()
+            else:
+                conn = await self._next_in_time()
+        except BaseException:
+            self._wanted -= 1
+            raise
+        waited = perf_counter() - began
+        self._wait_seconds += waited
+        self._acquired += 1
+        self._observe_wait(waited)
+        return cast(Conn, conn)
+
+    async def _next(self) -> Any:
+        while True:
+            try:
+                return await self._pool.acquire()
+            except _Dead:
+                self._drop_silent()
+
+    async def _next_in_time(self) -> Any:
+        try:
+            async with asyncio.timeout(self._timeout_seconds) as limit:
+                return await self._next()
+        except TimeoutError as exc:
+            if limit.expired():
+                raise self._timed_out() from exc
+            raise
+
+    async def _give_back(self, conn: Any, itself: TimedConnection) -> None:
+        try:
+            was_closed = itself.is_closed()
+            await self._pool.release(conn)
+            if itself.is_closed() and not was_closed and not self._closing:
+                self._recycled += 1
+                metrics.POOL_RECYCLED.labels(self.name).inc()
+        finally:
+            self._wanted -= 1
+
+    def _timed_out(self) -> DatabaseUnavailable | Overloaded:
+        if self._opening.is_failing or self.size == 0:
+            return DatabaseUnavailable(f"no answer from the database at {self._place} in time")
+        self._timeouts += 1
+        metrics.POOL_TIMEOUTS.labels(self.name).inc()
+        metrics.HTTP_SHED.labels("pool-timeout").inc()
+        return Overloaded(
+            f"none of {self._max_size} connections to {self._place} was to be had within "
+            f"{self._timeout_seconds:g} s",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+
+    def _drop_silent(self) -> None:
+        """One did not answer: those idle for as long are as dead, and would each cost a look."""
+        before = monotonic() - LOOK_AFTER_SECONDS
+        for conn in list(self._opening.all):
+            if not conn.is_lent and conn.used_at < before:
+                conn.terminate()
+
+
+class Lent:
+    """A connection for the length of an `async with`; made by `Pool.connection`."""
+
+    __slots__ = ("_conn", "_itself", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Conn:
+        try:
+            self._conn = await self._pool._take()
+        except FAILURES as exc:
+            _raise_meaning(exc, self._pool._place)
+            raise
+        # Asked for now: what is behind the proxy is gone from it once the connection is lost.
+        self._itself: TimedConnection = cast(Any, self._conn).itself
+        return self._conn
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._pool._give_back(self._conn, self._itself)
+        except FAILURES as exc:
+            if error is None:
+                _raise_meaning(exc, self._pool._place)
+                raise
+        if isinstance(error, FAILURES):
+            _raise_meaning(error, self._pool._place)
+
+
+def _raise_meaning(exc: BaseException, place: str) -> None:
+    """Raise what `exc` means, unless it stands for itself."""
+    meaning = meaning_of(exc, place)
+    if meaning not in (exc, exc.__context__):
+        raise meaning from exc
+
 
 async def connect_pool(
     dsn: str,
     *,
+    name: PoolName = "primary",
     min_size: int = 1,
     max_size: int = 10,
+    max_waiters: int = 300,
     max_queries: int = 50_000,
     max_inactive_seconds: float = 300.0,
+    timeout_seconds: float = 10.0,
     connect_timeout_seconds: float = 10.0,
     command_timeout_seconds: float | None = 60.0,
     statement_cache_size: int = 100,
@@ -97,6 +330,10 @@ async def connect_pool(
     """Open `min_size` connections to `dsn`, and up to `max_size` when needed.
 
     Args:
+        name: of the pool in metrics.
+        max_waiters: callers that may wait for a connection; one more is Overloaded at once.
+        max_queries: statements after which a connection is replaced.
+        timeout_seconds: to get a connection of the pool.
         statement_cache_size: 0 behind PgBouncer in transaction mode, where a prepared statement
             of one transaction is unknown to the next.
         numeric_as_int: see `connect`.
@@ -107,243 +344,91 @@ async def connect_pool(
     """
     place = database_place(dsn)
 
-    async def init(conn: Conn) -> None:
-        await _set_codecs(conn, numeric_as_int)
+    async def open_one() -> Conn:
+        return await connect(
+            dsn,
+            connect_timeout_seconds=connect_timeout_seconds,
+            command_timeout_seconds=command_timeout_seconds,
+            statement_cache_size=statement_cache_size,
+            application_name=application_name,
+            numeric_as_int=numeric_as_int,
+        )
 
+    opening = Opening(open_one, place)
     try:
         pool = await asyncpg.create_pool(
-            dsn,
             min_size=min_size,
             max_size=max_size,
             max_queries=max_queries,
             max_inactive_connection_lifetime=max_inactive_seconds,
-            timeout=connect_timeout_seconds,
-            command_timeout=command_timeout_seconds,
-            statement_cache_size=statement_cache_size,
-            server_settings={"application_name": application_name},
-            init=init,
-            reset=_no_reset,
+            connection_class=TimedConnection,
+            connect=cast(Any, opening),
+            setup=_look,
+            reset=_handed_back,
         )
-    except _CONNECT_FAILURES as exc:
-        raise _translate_connect(exc, place) from exc
-    return Pool(pool, place)
-
-
-async def connect(
-    dsn: str,
-    *,
-    connect_timeout_seconds: float = 10.0,
-    command_timeout_seconds: float | None = None,
-    statement_cache_size: int = 100,
-    application_name: str = "renown",
-    numeric_as_int: bool = False,
-) -> Conn:
-    """One connection of its own: for writers, migrations, listeners and session locks.
-
-    Args:
-        numeric_as_int: read whole `numeric` values as int instead of Decimal. Never on a
-            connection that runs binary COPY: the codec is textual, and COPY takes binary only.
-
-    Raises:
-        BadSettings, DatabaseUnavailable: as `connect_pool`.
-    """
-    place = database_place(dsn)
-    try:
-        conn: Conn = await asyncpg.connect(
-            dsn,
-            timeout=connect_timeout_seconds,
-            command_timeout=command_timeout_seconds,
-            statement_cache_size=statement_cache_size,
-            server_settings={"application_name": application_name},
-        )
-        await _set_codecs(conn, numeric_as_int)
-    except _CONNECT_FAILURES as exc:
-        raise _translate_connect(exc, place) from exc
-    return conn
-
-
-@asynccontextmanager
-async def transaction(conn: Conn, isolation: Isolation = "read_committed") -> AsyncIterator[Tx]:
-    """Open a transaction on `conn`: committed at the end of the block, rolled back on any error.
-
-    Within a transaction it makes a savepoint, whose isolation is that of the outer one.
-
-    Raises:
-        StoreError: see `translate`; the commit itself may fail too.
-    """
-    with naming_failures():
-        async with conn.transaction(isolation=None if conn.is_in_transaction() else isolation):
-            yield Tx(conn)
-
-
-@contextmanager
-def naming_failures(place: str | None = None) -> Iterator[None]:
-    """The driver's failures leave the block as `translate` names them.
-
-    For statements on a connection of one's own, outside `transaction`.
-    """
-    try:
-        yield
-    except _FAILURES as exc:
-        if (task := _current_task()) is not None and task.cancelling():
-            # Cancelled in the middle of a COPY, the driver cannot even roll back, and its complaint
-            # takes the place of the cancellation: whoever cancelled would wait for ever.
-            raise asyncio.CancelledError from exc
-        meaning = translate(exc, place)
-        if meaning is exc and isinstance(exc.__context__, _FAILURES):
-            # The rollback failed on the connection that the first failure left broken.
-            meaning = translate(exc.__context__, place)
-        if meaning in (exc, exc.__context__):
-            raise
-        raise meaning from exc
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # outside a loop
-        return None
-
-
-async def retry_conflicts(
-    work: Callable[[], Awaitable[T]], *, attempts: int = 5, base_seconds: float = 0.02
-) -> T:
-    """Run `work`, again if PostgreSQL undid it for the sake of another transaction.
-
-    Only a serialization failure (40001) or a deadlock (40P01) is tried again, after a random pause
-    that doubles in the mean. `work` must open its own transaction and have no other effect.
-    """
-    for attempt in range(attempts - 1):
-        try:
-            return await work()
-        except (StoreError, asyncpg.PostgresError) as exc:
-            if not is_conflict(exc):
-                raise
-        await asyncio.sleep(random.uniform(0, base_seconds * 2 ** (attempt + 1)))
-    return await work()
-
-
-def is_conflict(exc: BaseException) -> bool:
-    """Whether PostgreSQL undid the transaction because of another, so that it may be retried."""
-    cause = exc.__cause__ if isinstance(exc, StoreError) else exc
-    return getattr(cause, "sqlstate", None) in ("40001", "40P01")
-
-
-def database_place(dsn: str) -> str:
-    """`host:port/database` of a database URL, for messages: no user, no password.
-
-    Raises:
-        BadSettings: not a URL that PostgreSQL's libraries take.
-    """
-    bad = "DATABASE_URL must look like postgresql://user:password@host:5432/database"
-    # Whatever is said here never quotes the URL: a part misread as host may be the password.
-    if any(c.isspace() for c in dsn):
-        raise BadSettings(f"{bad}: it contains white space")
-    if not dsn.startswith(("postgresql://", "postgres://")):
-        raise BadSettings(f"{bad}: it does not begin with postgresql://")
-    if "#" in dsn:
-        raise BadSettings(f"{bad}: write # as %23 (and / as %2F, @ as %40) in a password")
-    address, _, query = dsn.partition("://")[2].partition("?")
-    authority, _, database = address.partition("/")
-    hosts = authority.rpartition("@")[2] or dict(parse_qsl(query)).get("host", "localhost")
-    places = []
-    for host in hosts.split(","):
-        match = _HOST.fullmatch(host)
-        if match is None or int(match[2] or 5432) > 65535:
-            raise BadSettings(f"{bad}: host or port cannot be read")
-        places.append(f"{unquote(match[1])}:{match[2] or 5432}")
-    return f"{','.join(places)}/{unquote(database)}"
-
-
-def translate(exc: BaseException, place: str | None = None) -> BaseException:
-    """The error of ours that a failure of the driver means, or `exc` itself.
-
-    DatabaseUnavailable: the connection is lost, or the server starts, stops or is crowded.
-    DatabaseFull: no room on its disk. StoreError: a time limit, a lock not had, a conflict (see
-    `is_conflict`). What points to a mistake of ours (syntax, constraint, type) stays what it is.
-    """
-    where = f" at {place}" if place else ""
-    if isinstance(exc, OSError) and not _raised_by_driver(exc):
-        return exc  # a time-out or a broken connection of the caller's own
-    if isinstance(exc, TimeoutError):
-        return StoreError(f"the database{where} took too long")
-    state = getattr(exc, "sqlstate", None) or ""
-    if state == "53100":
-        return DatabaseFull(f"the database{where} has no disk space left: free some, then go on")
-    if state == "53300":
-        return DatabaseUnavailable(f"the database{where} has no connection left")
-    if state.startswith("08") or state in ("57P01", "57P02", "57P03", "57P05", "25P03"):
-        return DatabaseUnavailable(f"the database{where} ended the connection")
-    if state.startswith("53"):
-        return StoreError(f"the database{where} lacks memory or another resource")
-    if state == "57014":
-        return StoreError("the statement was cancelled: it took longer than allowed")
-    if state == "55P03":
-        return StoreError("a lock was not to be had in time")
-    if state in ("40001", "40P01"):
-        return StoreError("the transaction was undone in favour of another")
-    if isinstance(exc, OSError | asyncpg.InternalClientError):
-        return DatabaseUnavailable(f"the connection to the database{where} broke")
-    if isinstance(exc, asyncpg.InterfaceError) and "clos" in str(exc):
-        return DatabaseUnavailable(f"the connection to the database{where} is closed")
-    return exc
-
-
-_HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]@]+)(?::(\d{1,5}))?")
-
-_FAILURES = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection lost in the middle of a COPY shows like this
-    OSError,  # TimeoutError is one
-)
-_CONNECT_FAILURES = (*_FAILURES, ValueError)
-
-
-def _translate_connect(exc: BaseException, place: str) -> RenownError:
-    state = getattr(exc, "sqlstate", None) or ""
-    if state.startswith("28"):
-        return BadSettings(f"the database at {place} refuses this user or password")
-    if state == "3D000":
-        return BadSettings(f"there is no such database at {place}: create it with createdb")
-    if state == "42501":
-        return BadSettings(f"this user may not connect to the database at {place}")
-    if isinstance(exc, TimeoutError):
-        return DatabaseUnavailable(f"no answer from the database at {place} in time")
-    if isinstance(exc, OSError):
-        # asyncio's own words replace the system's, and repeat the address.
-        system = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
-        reason = (system or type(exc).__name__).lower()
-        return DatabaseUnavailable(
-            f"cannot reach the database at {place} ({reason}): is it running, is the address right?"
-        )
-    meaning = translate(exc, place)
-    if isinstance(meaning, RenownError):
-        return meaning
-    # Words of the driver about a URL may quote it, password included.
-    return BadSettings(f"cannot connect to the database at {place}: {type(exc).__name__}")
-
-
-def _raised_by_driver(exc: BaseException) -> bool:
-    return any(
-        frame.f_globals.get("__name__", "").startswith("asyncpg")
-        for frame, _ in traceback.walk_tb(exc.__traceback__)
+    except CONNECT_FAILURES as exc:
+        raise translate_connect(exc, place) from exc
+    made = Pool(
+        pool,
+        place,
+        opening,
+        name=name,
+        max_size=max_size,
+        max_waiters=max_waiters,
+        timeout_seconds=timeout_seconds,
     )
+    if min_size:
+        await _warn_if_crowded(made, max_size)
+    return made
 
 
-async def _set_codecs(conn: Conn, numeric_as_int: bool) -> None:
-    if numeric_as_int:
-        await conn.set_type_codec(
-            "numeric", schema="pg_catalog", encoder=str, decoder=_whole, format="text"
-        )
+class _Dead(Exception):
+    """The connection that was to be lent does not answer."""
 
 
-def _whole(text: str) -> int | Decimal:
-    """Every numeric column we hold is whole; averages and ratios made in a query are not."""
+async def _look(conn: Any) -> None:
+    """Before a connection is lent: one that was idle for long may be dead without knowing it."""
+    itself: TimedConnection = conn.itself
+    if monotonic() - itself.used_at > LOOK_AFTER_SECONDS:
+        try:
+            await itself.execute("SELECT 1", timeout=LOOK_SECONDS)
+        except FAILURES:
+            itself.terminate()
+            raise _Dead from None
+    itself.is_lent = True
+
+
+async def _handed_back(conn: Any) -> None:
+    """Nothing to undo, see `Pool.connection`; the default would cost a round trip per request."""
+    conn.used_at = monotonic()
+    conn.is_lent = False
+
+
+ROOM = """
+SELECT current_setting('max_connections')::int
+       - current_setting('superuser_reserved_connections')::int AS server,
+       (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user) AS role,
+       (SELECT nullif(datconnlimit, -1) FROM pg_database
+         WHERE datname = current_database()) AS database
+"""
+
+
+async def _warn_if_crowded(pool: Pool, max_size: int) -> None:
+    """Say so if this pool alone may want more connections than the server has for it."""
     try:
-        return int(text)
-    except ValueError:
-        return Decimal(text)
+        async with pool.connection() as conn:
+            row = await conn.fetchrow(ROOM)
+    except Exception:  # noqa: BLE001 - only for a warning; whoever asks next will tell
+        return
+    assert row is not None
+    room = min(limit for limit in row.values() if limit is not None)
+    if max_size > room:
+        log.warning(
+            "db_pool_larger_than_server",
+            advice="lower DB_POOL_MAX_SIZE, raise the limit, or put PgBouncer between",
+            pool_max_size=max_size,
+            **{f"{name}_limit": limit for name, limit in row.items() if limit is not None},
+        )
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -355,7 +440,3 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("asyncpg.pool").addFilter(_without_traceback)
-
-
-async def _no_reset(_: Any) -> None:
-    """Nothing to undo, see `Pool.connection`; the default would cost a round trip per request."""

@@ -6,6 +6,8 @@ own and the versions of extensions are left out; `schema_migration` is part of i
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 
 from renown.store.pool import Conn
@@ -132,6 +134,10 @@ SELECT pg_get_functiondef(p.oid)
 """
 
 
+# Since PostgreSQL 16 columns of a view over one table are shown without its name.
+_QUALIFIER = re.compile(r"\b[a-z_]+\.(?=[a-z_\"])")
+
+
 async def schema_dump(conn: Conn) -> str:
     """Everything migrations make, in one order: extensions, types, tables with what hangs on them
     (columns, constraints, indexes, triggers, policies, grants, comments), views, functions.
@@ -154,7 +160,7 @@ async def _relation(conn: Conn, relation: asyncpg.Record) -> str:
     if kind in "rpvm":
         lines += await _texts(conn, COLUMNS, oid)
     if kind in "vm":
-        lines += (await conn.fetchval(VIEW, oid)).splitlines()
+        lines += _QUALIFIER.sub("", await conn.fetchval(VIEW, oid)).splitlines()
     if kind == "S":
         lines += await _texts(conn, SEQUENCE, oid)
     for query in (CONSTRAINTS, INDEXES, TRIGGERS, POLICIES):

@@ -7,6 +7,8 @@ from typing import Any, LiteralString
 
 import msgspec
 
+from renown.store.marks import HIDDEN
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What must be true of an agent.
@@ -20,6 +22,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         tag1, tag2: of feedback that it has, live; None for any.
         average_least, average_most: bounds of the mean of that feedback, times 10^18.
         skeletons, name_keys: any of these names; both or neither.
+        hidden_too: also agents that this installation hides.
     """
 
     text: str = ""
@@ -37,11 +40,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     average_most: int | None = None
     skeletons: tuple[str, ...] = ()
     name_keys: tuple[str, ...] = ()
+    hidden_too: bool = False
 
     @property
     def only_terms(self) -> bool:
         """Whether nothing but terms restricts it."""
-        return msgspec.structs.replace(self, terms="") == Wanted()
+        return msgspec.structs.replace(self, terms="", hidden_too=False) == Wanted()
 
 
 class Sql:
@@ -104,6 +108,8 @@ def conditions(wanted: Wanted, sql: Sql) -> LiteralString:
         found += " AND numnode((SELECT said FROM q)) > 0"
     if wanted.leads:
         found += " AND p.leads"
+    if not wanted.hidden_too:
+        found += f" AND (p.chain_id, p.agent_id) NOT IN {HIDDEN}"
     bounds: tuple[tuple[Any, LiteralString, LiteralString], ...] = (
         (wanted.feedback_least, "p.feedback_count >=", "bigint"),
         (wanted.feedback_most, "p.feedback_count <=", "bigint"),

@@ -15,12 +15,13 @@ from typing import LiteralString
 
 import msgspec
 
+from renown.derive.facts_hash import facts_hash
 from renown.derive.fold import Fold
 from renown.errors import LeaseLost
 from renown.spec.deployments import Deployment
-from renown.spec.events import Fact, Quarantined
+from renown.spec.events import KINDS, Fact, Quarantined
+from renown.store import audit_commits, refold, retract, state, subjects
 from renown.store import facts as fact_tables
-from renown.store import refold, retract, state, subjects
 from renown.store.changes import OUTBOX_CHANNEL
 from renown.store.known import KnownAgents
 from renown.store.pool import Conn, Tx, naming_failures, transaction
@@ -69,6 +70,7 @@ class Prepared(msgspec.Struct, frozen=True):
     fact_rows: fact_tables.Rows
     block_rows: list[tuple[object, ...]]
     times: dict[int, datetime]
+    facts_sha256: str
 
 
 def prepare(chain_id: int, extension: Extension) -> Prepared:
@@ -85,6 +87,7 @@ def prepare(chain_id: int, extension: Extension) -> Prepared:
             for b in extension.blocks
         ],
         times,
+        facts_hash(extension.facts, extension.quarantined),
     )
 
 
@@ -104,6 +107,7 @@ class Writer:
         self._fence = fence
         self._chain_id = deployment.chain_id
         self._known: KnownAgents | None = None
+        self._told_to: int | None = None
         self._partitions: set[int] = set()
         self._next_analyze = FIRST_ANALYZE_EVENTS
         while self._next_analyze < checkpoint.events:
@@ -124,6 +128,7 @@ class Writer:
         first = self.checkpoint.block_number + 1
         await self._ensure_partitions(first, last.number)
         known = await self._load_known()
+        told_to = await self._load_told_to()
         fold = Fold(known.__contains__)
         moved = msgspec.structs.replace(
             self.checkpoint,
@@ -163,7 +168,11 @@ class Writer:
                 len(extension.facts),
                 None,
             )
+            if extension.facts or extension.quarantined:
+                await self._say_commit(tx, ready, told_to + 1, moved.position)
+                told_to = last.number
         self.checkpoint = moved
+        self._told_to = told_to
         known.add(fold.minted)
         if moved.events >= self._next_analyze:
             await self._analyze()
@@ -193,6 +202,9 @@ class Writer:
             fence = await tx.fetchval(HOLD, self._chain_id, self._fence)
             if fence is None:
                 raise self._lost()
+            dropped_sha256 = await audit_commits.hash_to_drop(
+                tx, self._chain_id, to_number, self.checkpoint.block_number
+            )
             taken = await retract.drop_above(
                 tx, self._chain_id, self._prefix, to_number, version=position
             )
@@ -220,7 +232,18 @@ class Writer:
                 taken.fact_count,
                 taken.content,
             )
+            await audit_commits.say_retract(
+                tx,
+                self._chain_id,
+                to_block=to_number,
+                from_block=self.checkpoint.block_number,
+                facts=taken.fact_count,
+                facts_sha256=dropped_sha256,
+                position=position,
+                by_operator=even_final,
+            )
         self.checkpoint = moved
+        self._told_to = to_number
         return taken.fact_count
 
     async def refold(self, agent_ids: Sequence[int], learnt: Sequence[Fact] = ()) -> None:
@@ -264,6 +287,13 @@ class Writer:
                 moved.block_hash,
                 len(learnt),
                 None,
+            )
+            await audit_commits.say_refold(
+                tx,
+                self._chain_id,
+                agents=len(agent_ids),
+                learnt_blocks=[fact.block_number for fact in learnt],
+                position=moved.position,
             )
         self.checkpoint = moved
 
@@ -361,13 +391,36 @@ class Writer:
         self._next_analyze *= ANALYZE_GROWTH
         tables = [table.name for table in fact_tables.TABLES.values()]
         with naming_failures():
-            await self._conn.execute(f"ANALYZE {', '.join((*tables, *STATE_TABLES))}")
+            await self._conn.execute(ANALYZE, [*tables, *STATE_TABLES])
 
     async def _load_known(self) -> KnownAgents:
         if self._known is None:
             with naming_failures():
                 self._known = await KnownAgents.load(self._conn, self._chain_id)
         return self._known
+
+    async def _load_told_to(self) -> int:
+        """The last block that the audit log tells of; never above what is stored."""
+        if self._told_to is None:
+            with naming_failures():
+                told_to = await audit_commits.told_to(self._conn, self._chain_id)
+            stored = self.checkpoint.block_number
+            self._told_to = stored if told_to is None else min(told_to, stored)
+        return self._told_to
+
+    async def _say_commit(self, tx: Tx, ready: Prepared, first: int, position: int) -> None:
+        extension = ready.extension
+        commit = audit_commits.Commit(
+            first,
+            extension.last.number,
+            extension.last.hash,
+            {KINDS[kind]: len(rows) for kind, rows in ready.fact_rows.items()},
+            # Those without a place are in no stretch of blocks.
+            sum(log.block_number >= 0 for log in extension.quarantined),
+            ready.facts_sha256,
+            position,
+        )
+        await audit_commits.say_commit(tx, self._chain_id, commit)
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(
@@ -387,6 +440,7 @@ def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
 
 
+ANALYZE: LiteralString = "SELECT analyze_tables($1)"  # takes ownership
 HOLD: LiteralString = "SELECT fence FROM checkpoint WHERE chain_id = $1 AND fence = $2 FOR UPDATE"
 MOVE: LiteralString = """
 UPDATE checkpoint

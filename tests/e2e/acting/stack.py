@@ -345,8 +345,14 @@ async def until(
 
 
 @asynccontextmanager
-async def standing(database_url: str, given: dict[str, Any]) -> AsyncIterator[Stack]:
-    """Everything, for as long as the block runs. `given` are settings that a test wants so."""
+async def standing(
+    database_url: str, given: dict[str, Any], *, services: tuple[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """Everything, for as long as the block runs. `given` are settings that a test wants so.
+
+    Args:
+        services: URLs by which the workers and the API go to the database; None: both as its owner.
+    """
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(RedisServer())
         anvil = await stack.enter_async_context(Anvil())
@@ -356,7 +362,8 @@ async def standing(database_url: str, given: dict[str, Any]) -> AsyncIterator[St
         line = await stack.enter_async_context(Line(anvil.url))
         bound = stack.enter_context(bind("127.0.0.1", 0))
         settings = _settings(database_url, line.url, redis.url, bound.getsockname()[1], given)
-        where = Database(database_url, database_url)
+        of_workers, of_api = services or (database_url, database_url)
+        where, asked = Database(of_workers, of_workers), Database(of_api, of_api)
         found = await stack.enter_async_context(_writing())
         found.reach(settings.rpc_urls)
         await stack.enter_async_context(
@@ -364,7 +371,7 @@ async def standing(database_url: str, given: dict[str, Any]) -> AsyncIterator[St
                 index_chains(settings, where, chosen(settings), None, documents=True, found=found)
             )
         )
-        await stack.enter_async_context(answering(settings, where, bound, found))
+        await stack.enter_async_context(answering(settings, asked, bound, found))
         writer = writers_for({CHAIN_ID: [anvil.url]})[CHAIN_ID]
         stack.push_async_callback(writer.close)
         pool = await connect_pool(database_url, min_size=1, max_size=4)

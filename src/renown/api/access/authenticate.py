@@ -11,9 +11,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from math import inf
-from time import monotonic, time
+from time import monotonic
 from typing import cast
 from uuid import UUID
 
@@ -41,7 +40,7 @@ _STRANGER = KeyHolder(
     scopes=[],
     secret_hash=bytes(32),
     pepper_version="",  # which nothing is hashed under
-    expires_at=None,
+    seconds_left=None,
     is_shut=True,
 )
 
@@ -53,7 +52,7 @@ class Authenticator:
 
     Args:
         reading: gives a connection for a look-up, and for noting when keys were used.
-        clock: monotonic seconds; `now` is Unix seconds.
+        clock: monotonic seconds. When a key ends, the database's clock says.
     """
 
     def __init__(
@@ -62,15 +61,13 @@ class Authenticator:
         peppers: Peppers,
         *,
         clock: Callable[[], float] = monotonic,
-        now: Callable[[], float] = time,
     ) -> None:
         self._reading = reading
         self.peppers = peppers
         self._clock = clock
-        self._now = now
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._changes = 0
-        self._used: dict[str, datetime] = {}
+        self._used: dict[str, float] = {}
         self._note_at = clock() + NOTE_SECONDS
         self._noting: asyncio.Task[None] | None = None
 
@@ -92,8 +89,7 @@ class Authenticator:
             StoreError: nobody can be looked up now.
             What `may_look_up` raises.
         """
-        scheme, _, text = authorization.partition(" ")
-        read = read_key(text.strip(" ")) if scheme.lower() == "bearer" else None
+        read = presented_key(authorization)
         if read is None:
             raise Unauthorized(REFUSED)
         key_id, secret = read
@@ -137,7 +133,8 @@ class Authenticator:
         if holder is None or not is_good:
             self._kept.pop(key_id, None)
             raise Unauthorized(REFUSED)
-        kept = _Kept(holder, self._clock() + KEPT_SECONDS)
+        left = KEPT_SECONDS if holder.seconds_left is None else holder.seconds_left
+        kept = _Kept(holder, self._clock() + min(KEPT_SECONDS, left))
         if before == self._changes:  # else it may have been revoked since we read it
             self._kept[key_id] = kept
             self._kept.move_to_end(key_id)
@@ -147,13 +144,12 @@ class Authenticator:
 
     def _is_good(self, holder: KeyHolder, secret: str) -> bool:
         is_right = self.peppers.opens(holder.pepper_version, secret, holder.secret_hash)
-        ends = holder.expires_at
-        is_over = ends is not None and ends.timestamp() <= self._now()
+        is_over = holder.seconds_left is not None and holder.seconds_left <= 0
         return is_right and not is_over and not holder.is_shut
 
     def _note_use(self, key_id: str) -> None:
         if key_id not in self._used:
-            self._used[key_id] = datetime.fromtimestamp(self._now(), UTC)
+            self._used[key_id] = self._clock()
         if self._clock() >= self._note_at and (self._noting is None or self._noting.done()):
             self._note_at = self._clock() + NOTE_SECONDS
             self._noting = asyncio.create_task(self._note())
@@ -164,9 +160,16 @@ class Authenticator:
             return
         try:
             async with self._reading() as conn:
-                await note_used(conn, used)
+                now = self._clock()
+                await note_used(conn, {key_id: now - at for key_id, at in used.items()})
         except StoreError as exc:
             log.warning("key_use_not_noted", keys=len(used), error=exc.slug)
+
+
+def presented_key(authorization: str) -> tuple[str, str] | None:
+    """Id and secret of the key in an `Authorization` header; None: it is none of ours."""
+    scheme, _, text = authorization.partition(" ")
+    return read_key(text.strip(" ")) if scheme.lower() == "bearer" else None
 
 
 class _Kept:
@@ -183,4 +186,5 @@ class _Kept:
             account_id=holder.account_id,
             account=holder.account,
             key_id=holder.key_id,
+            is_operator=holder.is_operator,
         )

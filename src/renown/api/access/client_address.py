@@ -52,6 +52,17 @@ def client_address(scope: Scope, trusted: TrustedProxies = NOBODY) -> str:
     return UNKNOWN if peer is None else _counted(peer)
 
 
+def comes_from_proxy(scope: Scope, trusted: TrustedProxies) -> bool:
+    """Whether the peer is a proxy that the settings trust, so that its word counts."""
+    if not trusted:
+        return False
+    client = scope.get("client")
+    peer = _parsed(client[0]) if client else None
+    if peer is None:
+        return not client and trusted.local_socket
+    return trusted.holds(peer)
+
+
 def _from_the_right(scope: Scope) -> Iterator[str]:
     """What `X-Forwarded-For` says, the latest first; several such lines are one list."""
     for name, value in reversed(scope["headers"]):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.requests import Request
 
-from renown.api.access.authenticate import REFUSED, Authenticator
+from renown.api.access.authenticate import REFUSED, Authenticator, presented_key
 from renown.api.access.client_address import NOBODY, TrustedProxies, client_address
+from renown.api.access.marks import ADDRESS, PRINCIPAL, WALLET, turned_away
 from renown.api.access.principal import OPEN, PUBLIC_READ, Access, CostClass, Principal, access_of
+from renown.api.access.user_agent import user_agent
 from renown.api.bodies import LARGEST_BODY_BYTES, raw_body
 from renown.errors import BadAddress, ScopeMissing, Unauthorized
+from renown.obs.acting import ACTING, Acting
 from renown.spec.api_keys import Peppers
 from renown.spec.limits import DEFAULTS, PerMinute
 from renown.types import parse_address
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from renown.api.access.limiting import Limiter, Standing
+    from renown.api.access.pseudonyms import Pseudonyms
 
-_PRINCIPAL = "renown.principal"
 _LIMIT_HEADERS = "renown.limit_headers"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_AUTH_BODY_BYTES = 16 * 1024
 COUNTED_BY_WALLET: Mapping[CostClass, int] = {
     "write": LARGEST_BODY_BYTES,
@@ -42,6 +46,7 @@ class Gate:
         public_reads: whether routes that are public work without a key.
         trusted_proxies: whose word about a client's address is believed.
         limits: what `limiter` holds requests to.
+        pseudonyms: what addresses are called where it is kept who acted.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class Gate:
         public_reads: bool = True,
         trusted_proxies: TrustedProxies = NOBODY,
         limits: PerMinute = DEFAULTS,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
+        self._pseudonyms = pseudonyms
         self.limits = limits
         self.authenticator = authenticator
         self.limiter = limiter
@@ -76,27 +83,35 @@ class Gate:
         if access.cost is None and access.scope is None:
             return
         scope = request.scope
-        address = client_address(scope, self._trusted)
+        address = scope[ADDRESS] = client_address(scope, self._trusted)
         presented = _presented(request) if access.scope is not None else None
         if presented is None:
             principal = Principal(address=address)
             if access.scope is not None and not (access.public and self.public_reads):
+                turned_away(scope, "missing")
                 raise Unauthorized(REFUSED)
         else:
             principal = await self._holder(request, presented, address)
-        scope[_PRINCIPAL] = principal
+        scope[PRINCIPAL] = principal
         lacking = self._lacking(principal, access)
         limiter, cost, standing = self.limiter, access.cost, None
         if limiter is not None and cost is not None:
             standing = await limiter.admit(principal, cost)
+            if cost == "auth" and not standing.allowed:
+                turned_away(scope, "limited")
             _abide(request, standing)
         if lacking is not None:
+            turned_away(scope, "scope")
             raise lacking
         if cost is not None and cost in COUNTED_BY_WALLET:
             # Now, not before: whoever is over a limit must not have us wait for a body.
             wallets = _wallet_in(await raw_body(request, most_bytes=COUNTED_BY_WALLET[cost]))
+            if wallets:
+                scope[WALLET] = wallets[0]
             if limiter is not None and standing is not None:
                 _abide(request, await limiter.admit_wallets(standing, principal, cost, wallets))
+        if request.method not in _READS:
+            await self._say_who(request, principal)
 
     @property
     def peppers(self) -> Peppers:
@@ -108,21 +123,47 @@ class Gate:
         await self.authenticator.close()
 
     async def _holder(self, request: Request, presented: str, address: str) -> Principal:
-        if self.limiter is None:
-            return await self.authenticator.principal(presented, address)
         stranger = Principal(address=address)
         may_look_up = partial(self._not_too_many, request, stranger)
         try:
             return await self.authenticator.principal(presented, address, may_look_up)
         except Unauthorized:
-            _abide(request, await self.limiter.admit(stranger, "auth"))
+            scope, standing = request.scope, None
+            if self.limiter is not None:
+                standing = await self.limiter.admit(stranger, "auth")
+            if standing is not None and not standing.allowed:
+                turned_away(scope, "limited")
+            else:
+                turned_away(scope, "malformed" if presented_key(presented) is None else "refused")
+            if standing is not None:
+                _abide(request, standing)
             raise
 
     def _not_too_many(self, request: Request, stranger: Principal) -> None:
         assert self.limiter is not None
         standing = self.limiter.refusal(stranger, "auth")
         if standing is not None:
+            turned_away(request.scope, "limited")
             _abide(request, standing)
+
+    async def _say_who(self, request: Request, principal: Principal) -> None:
+        """Whatever the request changes is told of as its."""
+        scope = request.scope
+        before = ACTING.get()
+        wallet = scope.get(WALLET)
+        address = None
+        if self._pseudonyms is not None:
+            address = await self._pseudonyms.of(principal.address)
+        ACTING.set(
+            Acting(
+                request_id=None if before is None else before.request_id,
+                account_id=principal.account_id,
+                key_id=principal.key_id,
+                wallet=None if wallet is None else wallet.hex(),
+                address=None if address is None else address.hex(),
+                user_agent=user_agent(scope),
+            )
+        )
 
     def _lacking(self, principal: Principal, access: Access) -> ScopeMissing | None:
         if access.scope is None or access.scope in principal.scopes:

@@ -9,6 +9,8 @@ from uuid import UUID
 import msgspec
 from starlette.requests import Request
 
+from renown.api.access.marks import PRINCIPAL
+from renown.errors import NotOperator
 from renown.spec import limits
 
 Scope = Literal["read", "write", "link", "audit", "admin"]
@@ -25,6 +27,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         address: where the request comes from, as limits count it: an IPv4 address, or the /64 of an
             IPv6 one.
+        is_operator: whether it runs this installation: sees all of the audit log, and marks agents.
     """
 
     tier: Tier = "anonymous"
@@ -33,6 +36,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     account: UUID | None = None
     key_id: str | None = None
     address: str = ""
+    is_operator: bool = False
 
 
 ANONYMOUS = Principal()
@@ -78,8 +82,20 @@ def access_of(endpoint: Callable[..., Any]) -> Access | None:
 
 def principal_of(request: Request) -> Principal:
     """Who asks, as the gate found out before the route's function ran."""
-    found: Principal = request.scope.get("renown.principal", ANONYMOUS)
+    found: Principal = request.scope.get(PRINCIPAL, ANONYMOUS)
     return found
+
+
+def require_operator(request: Request) -> Principal:
+    """Who asks, where that is an operator.
+
+    Raises:
+        NotOperator.
+    """
+    principal = principal_of(request)
+    if not principal.is_operator:
+        raise NotOperator("this is for accounts that an operator made operators")
+    return principal
 
 
 def own_account(request: Request) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,7 @@ from renown.chain.wallet_proof import proves
 from renown.errors import WalletProofRefused
 from renown.spec import siwe
 from renown.store.challenges import LIFETIME, ChallengeRow, keep_challenge, take_challenge
+from renown.store.clock import clock
 from renown.store.wallets import EVERYWHERE, Proof
 
 SIGN_IN = "Sign in to Renown."
@@ -53,7 +54,8 @@ async def give(
         account, account_id: whose wallet it would become; None: it signs somebody in.
     """
     asks = siwe.site(desk.public_url)
-    now = datetime.now(UTC)
+    async with desk.reading() as conn:
+        now = await clock(conn)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     message = siwe.Message(
         domain=asks.domain,
@@ -83,7 +85,9 @@ async def prove(
     """
     try:
         said = siwe.parse(text)
-        siwe.check(said, siwe.site(desk.public_url), datetime.now(UTC))
+        async with desk.reading() as conn:
+            now = await clock(conn)
+        siwe.check(said, siwe.site(desk.public_url), now)
     except ValueError as exc:
         raise WalletProofRefused(f"the message cannot be taken: {exc}") from None
     async with desk.reading() as conn:

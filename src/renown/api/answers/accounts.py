@@ -37,6 +37,9 @@ class Account(Struct):
     id: UUID
     name: str
     tier: AccountTier
+    is_operator: Annotated[
+        bool, Meta(description="Whether it sees all of the audit log, reviews it and marks agents.")
+    ]
     signer_wallets: Annotated[
         list[Address],
         Meta(description="Wallets of the server's signer that the operator lets act for it."),
@@ -109,6 +112,7 @@ def account(
         id=row.uuid,
         name=row.name,
         tier=row.tier,
+        is_operator=row.is_operator,
         signer_wallets=[address(one) for one in signer_wallets],
         created_at=row.created_at,
         wallets=[wallet(one) for one in wallets],

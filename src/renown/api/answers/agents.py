@@ -45,6 +45,7 @@ from renown.spec.highlights import Fragment
 from renown.store import agents as store
 from renown.store import facts, reads_reputation
 from renown.store.agents import AgentRow, CountsRow, Listed, ProfileRow
+from renown.store.marks import Mark
 from renown.store.pool import Conn, transaction
 from renown.store.reads import NEVER, UNCUT, Head, key_args, no_such_agent, require_chain
 from renown.types import AgentKey
@@ -98,6 +99,10 @@ class ListedAgent(Cuttable, kw_only=True):
         Meta(
             description="What it says of itself. Null until its URI was looked at, and in the past."
         ),
+    ]
+    marks: Annotated[
+        list[Mark],
+        Meta(description="This installation's own, of today; nothing of it is on the chain."),
     ]
 
 
@@ -193,7 +198,8 @@ def _answer(found: Listed, head: Head, version: int) -> Answer[Agent]:
 
 
 def _version(head: Head, row: AgentRow, profile: ProfileRow | None, version: int) -> str:
-    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}.{revision_of(profile)}"
+    marks = "".join(f".{mark[0]}" for mark in row.marks)
+    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}.{revision_of(profile)}{marks}"
 
 
 def fields(row: AgentRow, counts: CountsRow, profile: ProfileRow | None) -> dict[str, Any]:
@@ -217,6 +223,7 @@ def fields(row: AgentRow, counts: CountsRow, profile: ProfileRow | None) -> dict
         "created_tx": hex_text(row.created_tx),
         "counts": counts_of(counts),
         "profile": brief(profile),
+        "marks": row.marks,
     }
 
 
@@ -292,10 +299,12 @@ async def agents(
     chain_id: int | None = None,
     owner: bytes | None = None,
     at: At | None = None,
+    hidden_too: bool = False,
     after: tuple[Any, ...] | None = None,
     limit: int,
 ) -> Answer[AgentPage]:
     """Agents of one chain or all, newest first; of one owner, by chain and then newest first.
+    Those that this installation hides only with `hidden_too`, or of an owner in the past.
 
     Raises:
         ChainNotFound, BlockBeyondHead, BadParameter.
@@ -303,16 +312,19 @@ async def agents(
     start = store.After(*after) if after else store.FROM_NEWEST
     if at is not None:
         async with transaction(conn, "repeatable_read"):
-            return await _past_agents(conn, chain_id, owner, at, start, limit)
-    ask = limit + 1, LISTED_URI_CUT_BYTES
+            return await _past_agents(conn, chain_id, owner, at, start, limit, hidden_too)
+    ask: dict[str, Any] = {
+        "after": start,
+        "limit": limit + 1,
+        "uri_cut_bytes": LISTED_URI_CUT_BYTES,
+        "hidden_too": hidden_too,
+    }
     if owner is not None:
-        page = await store.of_owner(
-            conn, owner, chain_id=chain_id, after=start, limit=ask[0], uri_cut_bytes=ask[1]
-        )
+        page = await store.of_owner(conn, owner, chain_id=chain_id, **ask)
     elif chain_id is not None:
-        page = await store.of_chain(conn, chain_id, after=start, limit=ask[0], uri_cut_bytes=ask[1])
+        page = await store.of_chain(conn, chain_id, **ask)
     else:
-        page = await store.newest(conn, after=start, limit=ask[0], uri_cut_bytes=ask[1])
+        page = await store.newest(conn, **ask)
     _require(chain_id, page.heads)
     return _list(page.heads, page.rows, limit)
 
@@ -324,6 +336,7 @@ async def _past_agents(
     at: At,
     start: store.After,
     limit: int,
+    hidden_too: bool,
 ) -> Answer[AgentPage]:
     heads = await past_of_chains(conn, chain_id, at)
     _require(chain_id, heads)
@@ -340,6 +353,7 @@ async def _past_agents(
             after=start,
             limit=limit + 1,
             uri_cut_bytes=0,
+            hidden_too=hidden_too,
         )
     wanted = [row for row, _, _ in page.rows]
     found: dict[tuple[int, int], tuple[AgentRow, CountsRow]] = {}

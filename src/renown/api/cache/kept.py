@@ -90,6 +90,10 @@ class Kept(Ear):
         written, said = await self._flights.once(key, lambda: self._read(key, read))
         return respond(request, written, said)
 
+    def followed(self) -> dict[int, int]:
+        """The outbox position that each chain was followed to; empty while nothing is heard."""
+        return {chain_id: chain.head.position for chain_id, chain in self._chains.items()}
+
     def __len__(self) -> int:
         return len(self._entries)
 

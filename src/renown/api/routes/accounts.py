@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api.access import wallet_challenge
+from renown.api.access.marks import WALLET
 from renown.api.access.principal import Access, own_account, principal_of, wants
 from renown.api.answers import accounts as shown
 from renown.api.answers.accounts import Account, Challenge, ChallengeAsked, SignedMessage, Wallet
@@ -86,6 +87,7 @@ async def add_wallet(request: Request) -> Response:
     proved = await wallet_challenge.prove(
         desk, asked.message, bytes.fromhex(asked.signature[2:]), account_id=account_id
     )
+    request.scope[WALLET] = proved.address
     async with desk.writing() as tx:
         row = await wallets.add_wallet(
             tx, account_id, proved.address, proved.chain_id, proved.proof

@@ -94,19 +94,20 @@ async def list_agents(request: Request, **asked: Any) -> Response:
         wanted = parse_search(asked)
 
         async def read() -> Answer[agents.AgentPage]:
-            async with desk.reading() as conn:
+            async with desk.reading_public() as conn:
                 found = await search.agents(conn, desk.plans, wanted, after=start, limit=limit)
             return with_cursor(request, found)
 
         ttl_seconds = FACETS_SECONDS if wanted.facets else SEARCH_SECONDS
         return await desk.dear.answer(request, read, ttl_seconds=ttl_seconds)
     moment, by = parse_at(asked["at"]), address_param(one_value(asked["owner"]))
-    async with desk.reading() as conn:
+    async with desk.reading_public() as conn:
         answer = await agents.agents(
             conn,
             chain_id=await desk.chain_id(conn, one_value(asked["chain"])),
             owner=by,
             at=moment,
+            hidden_too=asked["include_hidden"],
             after=start,
             limit=limit,
         )
@@ -129,7 +130,7 @@ async def list_agents(request: Request, **asked: Any) -> Response:
 async def get_agent_uri(request: Request, key: KeyParam, at: AtParam = None) -> Response:
     """An agent's URI as its exact bytes, whatever they are; 404 if it never said one."""
     wanted, moment = parse_agent_key(key), parse_at(at)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         raw, block, version = await agents.uri(conn, wanted, at=moment)
     if raw is None:
         raise NotFound("this agent never said a URI")
@@ -177,7 +178,7 @@ async def get_agent_history(
 ) -> Response:
     """Every event about the agent with its transaction, also those that changed nothing."""
     wanted, moment, start = parse_agent_key(key), parse_at(at), position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await history.of_agent(
             conn, wanted, order=order, at=moment, after=start, limit=limit
         )
@@ -197,7 +198,7 @@ async def get_agent_validations(
 ) -> Response:
     """Requests for validation and their latest answers, newest first. Experimental on chain."""
     wanted, moment, start = parse_agent_key(key), parse_at(at), position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await validations.of_agent(conn, wanted, at=moment, after=start, limit=limit)
     return page_reply(request, answer)
 

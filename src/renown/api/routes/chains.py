@@ -38,7 +38,7 @@ NOT_KEPT = "no-store"
 async def list_chains(request: Request, at: NoPastParam = None) -> Response:
     """The chains of this index and their registries."""
     present_only(at)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await chains.chains(conn)
     return reply(request, answer)
 
@@ -51,7 +51,7 @@ async def get_chain(
 ) -> Response:
     """One chain and its registries."""
     present_only(at)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await chains.chain(conn, chain)
     return reply(request, answer)
 
@@ -63,7 +63,7 @@ async def get_status(request: Request, at: NoPastParam = None) -> Response:
     desk = desk_of(request)
 
     async def read() -> Answer[chains.Status]:
-        async with desk.reading() as conn:
+        async with desk.reading_public() as conn:
             return await chains.status(conn)
 
     return await desk.dear.answer(
@@ -78,7 +78,7 @@ async def get_network(request: Request, at: NoPastParam = None) -> Response:
     desk = desk_of(request)
 
     async def read() -> Answer[chains.Network]:
-        async with desk.reading() as conn:
+        async with desk.reading_public() as conn:
             return await chains.network(conn)
 
     return await desk.dear.answer(request, read, ttl_seconds=NETWORK_SECONDS)
@@ -100,7 +100,7 @@ async def list_outbox(
     """
     present_only(at)
     desk = desk_of(request)
-    async with desk.reading() as conn:
+    async with desk.reading_public() as conn:
         chain_id = await desk.chain_id(conn, chain)
         assert chain_id is not None
         answer = await stream.outbox(conn, chain_id, after=after, limit=limit)
@@ -126,7 +126,7 @@ async def list_quarantine(
     present_only(at)
     start, of = position(request, cursor), address_param(contract)
     desk = desk_of(request)
-    async with desk.reading() as conn:
+    async with desk.reading_public() as conn:
         answer = await stream.quarantine(
             conn,
             chain_id=await desk.chain_id(conn, chain),

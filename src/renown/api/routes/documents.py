@@ -85,7 +85,7 @@ async def get_agent_registration(
     With `at`, the file of the URI that held then, by the two times that the body tells.
     """
     wanted, moment = parse_agent_key(key), parse_at(at)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         if form == "served":
             served = await registration.served(conn, wanted, at=moment)
             return _octets(request, served.raw, served.sha256.hex(), [served.as_of])
@@ -105,7 +105,7 @@ async def list_agent_documents(
 ) -> Response:
     """The history of an agent's file: each URI and each document it led to, with what changed."""
     wanted, start = parse_agent_key(key), position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await documents.history(conn, wanted, after=start, limit=limit)
     return page_reply(request, answer)
 
@@ -119,7 +119,7 @@ async def list_agent_document_attempts(
 ) -> Response:
     """Every attempt to read a URI that the agent said, newest first."""
     wanted, start = parse_agent_key(key), position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await documents.attempts(conn, wanted, after=start, limit=limit)
     return page_reply(request, answer)
 
@@ -133,7 +133,7 @@ async def get_agent_document_diff(
 ) -> Response:
     """What changed between two versions of an agent's file; by default, at the last change."""
     wanted = parse_agent_key(key)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await documents.compare(conn, wanted, before=before, after=after)
     return reply(request, answer)
 
@@ -142,7 +142,7 @@ async def get_agent_document_diff(
 async def get_agent_findings(request: Request, key: KeyParam) -> Response:
     """What was found about one agent's file, identity, URI and endpoints, worst first."""
     wanted = parse_agent_key(key)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await findings.of_agent(conn, wanted)
     return reply(request, answer)
 
@@ -156,7 +156,7 @@ async def list_agent_endpoints(
 ) -> Response:
     """The services that an agent declares, how their endpoints were found, and its hosts."""
     wanted, start = parse_agent_key(key), position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await endpoints.of_agent(conn, wanted, after=start, limit=limit)
     return page_reply(request, answer)
 
@@ -172,7 +172,7 @@ async def list_findings(
     desk = desk_of(request)
 
     async def read() -> Answer[findings.FindingCounts]:
-        async with desk.reading() as conn:
+        async with desk.reading_public() as conn:
             chain_id = await desk.chain_id(conn, chain)
             return await findings.counts(
                 conn, chain_id=chain_id, severity=severity, subject=subject
@@ -187,7 +187,7 @@ async def get_finding(
     code: Annotated[str, Path(max_length=100, description="A finding's code.")],
 ) -> Response:
     """What one finding means; `GET /v1/agents?finding={code}` gives the agents that have it."""
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await findings.meaning(conn, code)
     return reply(request, answer)
 
@@ -214,7 +214,7 @@ async def get_document(
     ] = "served",
 ) -> Response:
     """A document by the hash of its bytes, whoever served it."""
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         content = await documents.by_sha256(conn, sha256, form=form)
     digest = sha256.removeprefix("0x").lower()
     if form == "json":

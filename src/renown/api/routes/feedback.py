@@ -73,7 +73,7 @@ async def list_agent_feedback(
         include_superseded,
         paid,
     )
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await feedback.of_agent(conn, wanted, only, at=moment, after=start, limit=limit)
     return page_reply(request, answer)
 
@@ -87,7 +87,7 @@ async def get_feedback(
 ) -> Response:
     """One feedback with its strings whole, revoked or not; several where a registry restarted."""
     wanted, by, moment = parse_agent_key(key), parse_address(client), parse_at(at)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await feedback.records(conn, wanted, by, index, at=moment)
     return reply(request, answer)
 
@@ -108,7 +108,7 @@ async def list_responses(
     """Responses to one feedback, oldest first."""
     wanted, by, moment = parse_agent_key(key), parse_address(client), parse_at(at)
     start = position(request, cursor)
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await feedback.responses(
             conn, wanted, by, index, at=moment, after=start, limit=limit
         )
@@ -146,7 +146,7 @@ async def list_feedback(
         include_superseded,
     )
     desk = desk_of(request)
-    async with desk.reading() as conn:
+    async with desk.reading_public() as conn:
         answer = await feedback.across(
             conn,
             only,

@@ -1,7 +1,8 @@
-"""What watches the process: alive, ready, measured."""
+"""What watches the process: alive, ready, well, measured."""
 
 from __future__ import annotations
 
+import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -9,7 +10,6 @@ from starlette.responses import PlainTextResponse, Response
 from renown.api.access.principal import OPEN, wants
 from renown.api.deps import desk_of
 from renown.obs import metrics
-from renown.store.migrate import require_current
 
 router = APIRouter(include_in_schema=False)
 _UNKEPT = {"Cache-Control": "no-store"}
@@ -25,18 +25,33 @@ async def alive() -> Response:
 @router.get("/readyz")
 @wants(OPEN)
 async def ready(request: Request) -> Response:
-    """The database answers and has the schema that this version needs; a problem otherwise."""
-    async with desk_of(request).reading() as conn:
-        await require_current(conn)
+    """The database answers, has the schema that this version needs, and the heads of its chains
+    are looked at; a problem, or 503 with the reasons line by line, otherwise and while the process
+    ends."""
+    draining = getattr(request.app.state, "draining", False)
+    reasons = await desk_of(request).watch.unready(draining=draining)
+    if reasons:
+        text = "".join(f"not ready: {reason}\n" for reason in reasons)
+        return PlainTextResponse(text, 503, headers=_UNKEPT)
     return PlainTextResponse("ready\n", headers=_UNKEPT)
+
+
+@router.get("/health")
+@wants(OPEN)
+async def health(request: Request) -> Response:
+    """How everything is that the API depends on, part by part. 503 when nothing works."""
+    found = await desk_of(request).watch.health()
+    return Response(
+        msgspec.json.encode(found),
+        503 if found.status == "down" else 200,
+        media_type="application/json",
+        headers=_UNKEPT,
+    )
 
 
 @router.get("/metrics")
 @wants(OPEN)
 async def measured(request: Request) -> Response:
     """Prometheus's text format. Keep it from the public at the proxy if it should not see it."""
-    pool = desk_of(request).pool
-    if pool is not None:
-        metrics.POOL_CONNECTIONS.labels("idle").set(pool.idle)
-        metrics.POOL_CONNECTIONS.labels("busy").set(pool.size - pool.idle)
-    return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE, headers=_UNKEPT)
+    text = await desk_of(request).watch.metrics()
+    return Response(text, media_type=metrics.CONTENT_TYPE, headers=_UNKEPT)

@@ -68,6 +68,6 @@ async def get_agents(request: Request) -> Response:
             f'the body is a JSON object {{"keys": [...]}} with 1 to {MOST_KEYS} keys: {exc}',
             parameter="keys",
         ) from None
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         answer = await batch.agents(conn, asked.keys)
     return reply(request, answer, cache="no-store", tagged=False)

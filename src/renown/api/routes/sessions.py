@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from renown.api.access import wallet_challenge
+from renown.api.access.marks import WALLET
 from renown.api.access.principal import SIGN_IN, Scope, wants
 from renown.api.access.wallet_challenge import ProvedWallet
 from renown.api.answers.accounts import Challenge, ChallengeAsked, Session, SignedMessage
@@ -70,6 +71,7 @@ async def sign_in(request: Request) -> Response:
     asked = await read_body(request, SignedMessage)
     desk = desk_of(request)
     proved = await wallet_challenge.prove(desk, asked.message, bytes.fromhex(asked.signature[2:]))
+    request.scope[WALLET] = proved.address
     async with desk.writing() as tx:
         account, is_new = await _account_of(tx, proved, sign_up=desk.sign_up)
         await prune_sessions(tx, account.account_id)

@@ -28,7 +28,7 @@ _HEADINGS: dict[Subject, str] = {
 @router.get("/findings")
 async def all_findings(request: Request) -> Response:
     """Every finding there is, by what it is about, the most frequent first."""
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         body = (await findings.counts(conn)).body
     subjects: dict[Subject, list[FindingCount]] = {one: [] for one in get_args(Subject)}
     for item in body.items:
@@ -41,7 +41,7 @@ async def all_findings(request: Request) -> Response:
 @router.get("/findings/{code}")
 async def one_finding(request: Request, code: str) -> Response:
     """What one finding means, and where it is found."""
-    async with desk_of(request).reading() as conn:
+    async with desk_of(request).reading_public() as conn:
         found = (await findings.meaning(conn, code)).body
         known = (await chains.chains(conn)).body
     return render(

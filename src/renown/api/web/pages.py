@@ -45,7 +45,7 @@ async def home(request: Request, cursor: str | None = None) -> Response:
     """Chains, how they stand, and the newest agents."""
     start = position(request, cursor)
     desk = desk_of(request)
-    async with desk.reading() as conn, transaction(conn, "repeatable_read"):
+    async with desk.reading_public() as conn, transaction(conn, "repeatable_read"):
         status = (await chains.status(conn)).body
         counts = (await chains.network(conn)).body
         newest = await agents.agents(conn, after=start, limit=NEWEST_AGENTS)
@@ -65,7 +65,7 @@ async def home(request: Request, cursor: str | None = None) -> Response:
 async def agent_page(request: Request, key: str) -> Response:
     """One agent: what it is, what was said about it, and what happened to it."""
     wanted = parse_agent_key(key)
-    async with desk_of(request).reading() as conn, transaction(conn, "repeatable_read"):
+    async with desk_of(request).reading_public() as conn, transaction(conn, "repeatable_read"):
         one = (await agents.agent(conn, wanted)).body
         file = (await registration.of_agent(conn, wanted)).body
         services = await endpoints.of_agent(conn, wanted, limit=NEWEST_ROWS)

@@ -58,14 +58,14 @@ async def find_agents(request: Request, **asked: Any) -> Response:
     present_only(asked["at"])
     desk = desk_of(request)
     if (key := _key(asked["q"])) is not None:
-        async with desk.reading() as conn:
+        async with desk.reading_public() as conn:
             found = (await agents.agent(conn, key)).body
         return RedirectResponse(f"/agents/{found.key}", status_code=303)
     start = position(request, asked["cursor"])
     if start is None:
         asked["facets"] = asked["facets"] or ",".join(FACETS)
     wanted = parse_search(asked)
-    async with desk.reading() as conn:
+    async with desk.reading_public() as conn:
         answer = await search.agents(conn, desk.plans, wanted, after=start, limit=ROWS)
         known = (await chains.chains(conn)).body.items
     given = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from renown.errors import SetupError
+
+_PORT_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,24 @@ def _may_be_inhabited(pgdata: Path) -> bool:
 
 
 def free_port(wish: int) -> int:
-    """`wish` if nobody listens there, else some free port of the loopback interface."""
-    for port in (wish, 0):
+    """`wish` if nobody listens there, else some free port of the loopback interface.
+
+    Not one that the system gives to outgoing connections, as far as others are free: while the
+    server is down for a moment, one of those would take it, and our clients knock in vain.
+    """
+    lasting = [random.randrange(10_000, _first_passing_port()) for _ in range(_PORT_TRIES)]
+    for port in (*filter(None, [wish]), *lasting, 0):
         with socket.socket() as probe, suppress(OSError):
             # As the server does it: a port with connections still dying is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise SetupError("no free port on 127.0.0.1")
+
+
+def _first_passing_port() -> int:
+    """The lowest port that outgoing connections are given."""
+    with suppress(OSError, ValueError, IndexError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        return max(first, 10_100)
+    return 32_768

@@ -6,6 +6,7 @@ account, which must be able to enter every folder above the programs and above t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -48,10 +49,45 @@ def pg_bin_dir(override: Path | None = None) -> Path:
     )
 
 
+def client_programs(names: tuple[str, ...], *, at_least: int, override: Path | None = None) -> Path:
+    """Folder of PostgreSQL's client programs `names` for a server of major version `at_least`.
+
+    That very version if there is one, for what newer ones write older ones may not read; else the
+    oldest that is newer. Looked for where servers are, and in PATH.
+
+    Raises:
+        ToolMissing: none that is new enough.
+    """
+    in_path = (shutil.which(names[0]),)
+    folders = (
+        (override,)
+        if override is not None
+        else (
+            *(_wheel(), _pg_config(), *_system()),
+            *(Path(found).parent for found in in_path if found is not None),
+        )
+    )
+    found: list[tuple[int, Path]] = []
+    for folder in folders:
+        if folder is not None and all(os.access(folder / name, os.X_OK) for name in names):
+            with contextlib.suppress(ToolMissing, OSError):
+                found.append((major_version(folder, names[0]), folder))
+    enough = [one for one in found if one[0] >= at_least]
+    if not enough:
+        have = f"only version {max(found)[0]}" if found else "none"
+        where = f" in {override}" if override is not None else " on this machine"
+        raise ToolMissing(
+            f"the server is PostgreSQL {at_least}, and there is {have} of {names[0]}{where}: "
+            f"install the client programs of PostgreSQL {at_least}, or name their folder in "
+            "RENOWN_PG_BIN_DIR"
+        )
+    return min(enough, key=lambda one: one[0])[1]
+
+
 @functools.cache
-def major_version(bin_dir: Path) -> int:
-    """Major version of the `postgres` in `bin_dir`, e.g. 18."""
-    program = bin_dir / "postgres"
+def major_version(bin_dir: Path, name: str = "postgres") -> int:
+    """Major version of the programs in `bin_dir`, e.g. 18, as the one called `name` says."""
+    program = bin_dir / name
     answer = subprocess.run(
         [program, "--version"],
         check=False,

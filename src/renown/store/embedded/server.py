@@ -51,6 +51,7 @@ def service_settings() -> dict[str, str]:
     """
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
+        "max_connections": "200",
         "shared_buffers": f"{min(max(memory_mb // 8, 128), 1024)}MB",
         "effective_cache_size": f"{max(memory_mb // 2, 256)}MB",
         "maintenance_work_mem": f"{min(max(memory_mb // 16, 64), 256)}MB",
@@ -63,7 +64,12 @@ def service_settings() -> dict[str, str]:
         "random_page_cost": "1.1",  # solid-state disks
         "jit": "off",  # every query is short
         "track_io_timing": "on",
+        "autovacuum_naptime": "15s",  # queues are hot
+        "idle_in_transaction_session_timeout": "15min",
         "log_autovacuum_min_duration": "10s",
+        "log_lock_waits": "on",
+        "log_min_duration_statement": "5s",
+        "log_parameter_max_length": "0",  # values of strangers, and hashes of keys
     }
 
 

@@ -35,9 +35,14 @@ CREATE TABLE audit_log (
     detail      jsonb,
     PRIMARY KEY (entry_id, at)
 ) PARTITION BY RANGE (at);
+-- All in the order in which they are read. Reads with a key, which are most, are left out where nobody looks for them.
 CREATE INDEX audit_log_by_time ON audit_log (at, entry_id);
-CREATE INDEX audit_log_by_account ON audit_log (account_id, entry_id) WHERE account_id IS NOT NULL;
-CREATE INDEX audit_log_by_subject ON audit_log (subject, entry_id);
+CREATE INDEX audit_log_by_account ON audit_log (account_id, at, entry_id) WHERE account_id IS NOT NULL;
+CREATE INDEX audit_log_by_key ON audit_log (key_id, at, entry_id) WHERE key_id IS NOT NULL;
+CREATE INDEX audit_log_by_subject ON audit_log (subject, at, entry_id);
+CREATE INDEX audit_log_by_subject_key ON audit_log (subject_key, at, entry_id) WHERE subject_key IS NOT NULL;
+CREATE INDEX audit_log_by_action ON audit_log (action, at, entry_id) WHERE action <> 'read';
+CREATE INDEX audit_log_by_failure ON audit_log (at, entry_id) WHERE status >= 400;
 CREATE INDEX audit_log_by_request ON audit_log (request_id) WHERE request_id IS NOT NULL;
 -- For a month nobody made a partition for: nothing is lost, and the report says so.
 CREATE TABLE audit_log_rest PARTITION OF audit_log DEFAULT;
@@ -57,7 +62,7 @@ CREATE TABLE audit_leaf (
     leaf_hash bytea  NOT NULL CHECK (octet_length(leaf_hash) = 32),   -- SHA-256(0x00 || payload), RFC 6962
     link_hash bytea  NOT NULL CHECK (octet_length(link_hash) = 32)    -- SHA-256(0x00 || link before || leaf_hash)
 );
-CREATE INDEX audit_leaf_to_review ON audit_leaf (entry_id) WHERE rule IS NOT NULL;
+CREATE INDEX audit_leaf_to_review ON audit_leaf (at, entry_id) WHERE rule IS NOT NULL;
 
 -- Complete subtrees above the leaves: at level l, index i covers leaves i * 2^l .. (i + 1) * 2^l - 1.
 CREATE TABLE audit_node (
@@ -80,7 +85,7 @@ CREATE TABLE audit_review (
     review_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     entry_id   bigint NOT NULL,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    account_id bigint REFERENCES account,
+    account_id bigint,                    -- no reference: the log outlives accounts
     reviewer   text   NOT NULL CHECK (length(reviewer) BETWEEN 1 AND 200),
     note       text   NOT NULL CHECK (length(note) <= 4000)
 );

@@ -1,0 +1,319 @@
+"""Checking the whole audit log: every entry, leaf, link and node, and every checkpoint there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from renown.audit.checkpoint import Verifier
+from renown.audit.proofs import to_base64
+from renown.audit.ranges import ranges_of
+from renown.audit.walking import (
+    MOST_OF_A_KIND,
+    Finding,
+    Findings,
+    Head,
+    Levels,
+    Walk,
+    differing_node,
+)
+from renown.ingest.notary.marks import Mark, Marks, Signatures, kept_mark
+from renown.store import audit_proofs, audit_stream
+from renown.store.pool import Tx
+
+BATCH = 8_192
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check of the whole log found.
+
+    Attributes:
+        is_whole: nothing was found.
+        leaves: of the log; `entries` of them are there, `removed` went by retention.
+        pending: entries that are not sequenced yet.
+        checkpoints: how many were compared, `exported` ones of outside and `kept` ones of the
+            database, `signatures` of them checked.
+        covered: how many of the first entries are under a checkpoint of outside.
+        findings: by the first entry they touch; of many of one kind the first.
+        counts: how many there are, by kind.
+        unchecked: what could not be checked, in words.
+    """
+
+    is_whole: bool
+    leaves: int
+    entries: int
+    removed: int
+    pending: int
+    root_hash: str
+    link_hash: str
+    checkpoints: dict[str, int]
+    covered: int
+    findings: list[Finding]
+    counts: dict[str, int]
+    unchecked: list[str]
+
+
+async def verify(
+    tx: Tx,
+    verifiers: Sequence[Verifier],
+    exported: Iterator[str] | None,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Check everything, in a transaction that sees one state.
+
+    Args:
+        verifiers: keys that sign checkpoints; none: signatures are not checked.
+        exported: notes that were kept outside the database, in order; None: there are none.
+        on_progress: told how many leaves were checked, and of how many.
+    """
+    counts = await audit_stream.prepare(tx)
+    check = _Check(tx, counts, verifiers, exported)
+    await check.walk(on_progress)
+    await check.rest()
+    return check.verdict()
+
+
+class _Check:
+    def __init__(
+        self,
+        tx: Tx,
+        counts: audit_stream.Counts,
+        verifiers: Sequence[Verifier],
+        exported: Iterator[str] | None,
+    ) -> None:
+        self._tx = tx
+        self._counts = counts
+        self._findings = Findings()
+        self._walk = Walk(self._findings)
+        self._outside = Marks("exported", exported or iter(()))
+        self._has_outside = exported is not None
+        self._inside = Marks("kept", iter(()))
+        self._signatures = Signatures(verifiers, self._findings)
+        self._fitting = 0
+
+    async def walk(self, on_progress: Callable[[int, int], None]) -> None:
+        """All leaves in order, with what is built on them."""
+        total = self._counts.leaves
+        while self._walk.size < total and not self._walk.has_stopped:
+            begin = self._walk.size
+            end = min(begin + BATCH, total)
+            await audit_stream.stream_leaves(self._tx, begin, end, self._walk.leaves)
+            await self._settle(begin, end)
+            if self._walk.size < end:
+                self._walk.stop("leaf-missing", f"leaf {self._walk.size} is missing")
+            on_progress(self._walk.size, total)
+        if not total:
+            await self._settle(0, 0)
+
+    async def _settle(self, begin: int, end: int) -> None:
+        marks = await self._marks(begin, end)
+        sizes = sorted({mark.size for mark in marks})
+        reached = self._walk.reached
+        made, heads = self._walk.settle(size for size in sizes if size <= reached)
+        by_size = dict(zip(sizes, heads, strict=False))
+        for mark in marks:
+            if mark.size in by_size:
+                self._compare(mark, by_size[mark.size])
+        await self._compare_nodes(begin, self._walk.size, made)
+
+    async def _marks(self, begin: int, end: int) -> list[Mark]:
+        """Checkpoints of more than `begin` entries, up to `end`, by size; at the very beginning
+        those of none, too."""
+        after = begin or -1
+        kept: list[Mark] = []
+        while rows := await audit_proofs.checkpoints_after(self._tx, after, 1_000):
+            kept += [kept_mark(row) for row in rows if row.size <= end]
+            after = rows[-1].size
+            if after >= end:
+                break
+        self._inside.count += len(kept)
+        outside = list(self._outside.up_to(end, self._findings))
+        return sorted([*outside, *kept], key=lambda mark: mark.size)
+
+    def _compare(self, mark: Mark, head: Head) -> None:
+        said = mark.said
+        if said is None:
+            self._findings.add(
+                "checkpoint-altered",
+                self._fitting,
+                f"the checkpoint of {mark.size} entries in the database is not what its note says",
+                beyond=2**63,
+            )
+            return
+        fits = (said.root_hash, said.link_hash) == (head.root_hash, head.link_hash)
+        if self._signatures.are_good(mark, self._fitting, must=not fits) and fits:
+            self._fitting = max(self._fitting, mark.size)
+            if mark.source == "exported":
+                self._outside.covered = mark.size
+        elif not fits:
+            self._findings.add(
+                "checkpoint-differs",
+                self._fitting,
+                f"the first {mark.size} entries are not those that the {mark.source} checkpoint of "
+                "that size was signed for"
+                + (f"; the first {self._fitting} are" if self._fitting else ""),
+                beyond=mark.size,
+            )
+
+    async def _compare_nodes(self, begin: int, end: int, made: Levels) -> None:
+        levels = range(1, end.bit_length()) if end > begin else range(0)
+        ranges = [(level, begin >> level, end >> level) for level in levels]
+        if not ranges:
+            return
+        due = {level: (len(row), b"".join(row)) for level, (_, row) in made.items()}
+        if await audit_stream.rows_of_nodes(self._tx, ranges) != due:
+            stored = await audit_stream.nodes_between(self._tx, ranges)
+            level, index, how = differing_node(made, stored)
+            first, last = index << level, (index + 1 << level) - 1
+            self._findings.add(
+                f"node-{how}",
+                max(first, self._fitting) if self._fitting <= last else first,
+                f"the node of the tree above entries {first} to {last} is {_HOW[how]}",
+                beyond=last + 1,
+            )
+
+    # Behind the walk ------------------------------------------------------------------------------
+
+    async def rest(self) -> None:
+        """What is not found by going through the leaves."""
+        await self._beyond()
+        await self._note_pending_retention()
+        by_seq = self._walk.unexplained(MOST_OF_A_KIND)
+        moved = set()
+        for seq, entry_id in by_seq:
+            time = None if entry_id is None else await audit_stream.time_of(self._tx, entry_id)
+            if time is not None:
+                moved.add(entry_id)
+            self._add_missing(seq, entry_id, time)
+        if self._walk.entries + self._counts.pending_entries != self._counts.entries:
+            await self._strays(moved)
+        for entry_id in await audit_stream.lost(self._tx, MOST_OF_A_KIND):
+            self._findings.add(
+                "pending-removed",
+                self._counts.leaves,
+                f"entry {entry_id} was removed before it had a number",
+                entry_id=entry_id,
+            )
+        await self._extra_rows()
+        self._signatures.check_last(self._fitting)
+
+    def _add_missing(self, seq: int, entry_id: int | None, time: str | None) -> None:
+        name = f"entry {entry_id}" if entry_id is not None else "an entry"
+        if time is None:
+            self._findings.add(
+                "entry-missing",
+                seq,
+                f"{name} is gone, and no retention removed it",
+                entry_id=entry_id,
+            )
+        else:
+            self._findings.add(
+                "entry-changed", seq, f"{name} has another time: {time}", entry_id=entry_id
+            )
+
+    async def _strays(self, moved: set[int | None]) -> None:
+        if self._walk.has_stopped:
+            return  # entries behind the gap have leaves that were not looked at
+        for stray in await audit_stream.strays(self._tx, MOST_OF_A_KIND):
+            if stray.entry_id in moved:
+                continue
+            seq = self._counts.leaves if stray.before_seq is None else stray.before_seq
+            self._findings.add(
+                "entry-inserted",
+                seq,
+                f"entry {stray.entry_id} was put into the log and never had a number",
+                entry_id=stray.entry_id,
+            )
+
+    async def _beyond(self) -> None:
+        """Checkpoints of more entries than there are."""
+        total = self._counts.leaves
+        marks = list(self._outside.up_to(2**63, self._findings))
+        rows = await audit_proofs.checkpoints_after(self._tx, max(total, self._walk.size), 1)
+        for mark in [*marks, *map(kept_mark, rows)]:
+            if mark.size <= total or mark.said is None:
+                continue
+            if self._signatures.are_good(mark, total, must=True):
+                self._findings.add(
+                    "truncated",
+                    total,
+                    f"the {mark.source} checkpoint of {mark.size} entries was signed, but the log "
+                    f"has {total}: its end was cut off, or the database is an older copy",
+                    beyond=mark.size,
+                )
+
+    async def _note_pending_retention(self) -> None:
+        for detail in await audit_stream.pending_retention(self._tx):
+            try:
+                ranges = ranges_of(msgspec.json.decode(detail))
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                continue
+            for first, last in ranges:
+                self._walk.removed.add(first, min(last, self._counts.leaves - 1))
+
+    async def _extra_rows(self) -> None:
+        if self._walk.has_stopped:
+            return
+        if self._counts.leaf_rows != self._counts.leaves:
+            self._findings.add("leaf-extra", 0, "there are leaves that no log has")
+        if (node := await audit_stream.extra_node(self._tx, self._counts.leaves)) is not None:
+            level, index = node
+            self._findings.add(
+                "node-extra",
+                self._counts.leaves,
+                f"there is a node of the tree above entries that there are not: level {level}, "
+                f"number {index}",
+                beyond=2**63,
+            )
+
+    def verdict(self) -> Verdict:
+        findings, walk = self._findings, self._walk
+        head = walk.head()
+        return Verdict(
+            is_whole=not findings.counts,
+            leaves=self._counts.leaves,
+            entries=walk.entries,
+            removed=walk.missing.count() - findings.counts["entry-missing"],
+            pending=self._counts.pending,
+            root_hash=to_base64(head.root_hash),
+            link_hash=to_base64(head.link_hash),
+            checkpoints={
+                "exported": self._outside.count,
+                "kept": self._inside.count,
+                "signatures": self._signatures.checked,
+            },
+            covered=self._outside.covered,
+            findings=findings.in_order(),
+            counts=dict(findings.counts),
+            unchecked=self._unchecked(),
+        )
+
+    def _unchecked(self) -> list[str]:
+        said = []
+        if not self._has_outside or not self._outside.count:
+            said.append(
+                "no checkpoints from outside the database: "
+                "a rewrite of everything would not be seen"
+            )
+        elif self._outside.covered < self._walk.size:
+            said.append(
+                f"entries from {self._outside.covered} on are under no checkpoint outside yet"
+            )
+        if self._walk.has_stopped:
+            said.append(f"nothing behind entry {self._walk.size - 1} could be recomputed")
+        if self._counts.pending:
+            said.append(f"{self._counts.pending} entries wait for the notary and have no number")
+        total = self._outside.count + self._inside.count
+        if not self._signatures.can_check and total:
+            said.append("no key was given: signatures of checkpoints were not checked")
+        elif self._signatures.checked < self._signatures.seen:
+            said.append(
+                f"of {self._signatures.seen} checkpoints the signatures of "
+                f"{self._signatures.checked} were checked"
+            )
+        return said
+
+
+_HOW = {"missing": "missing", "wrong": "not what they hash to", "extra": "one too many"}

@@ -1,0 +1,153 @@
+"""What the writer of a chain tells the audit log, in the transaction that it tells of.
+
+Three actions, all with the subject `chain:<id>`:
+
+    commit    blocks stored, with the hash of their facts (`derive.facts_hash`)
+    retract   blocks taken back because the chain was reorganised
+    repair    what an operator had done: `what` is refold, replay, rewind or forget
+
+A commit of blocks without logs has no entry: the next one's `from_block` covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import msgspec
+
+from renown.obs import metrics
+from renown.obs.acting import ACTING
+from renown.store.audit_entries import NewEntry, append
+from renown.store.audit_facts import hash_of_blocks, statements
+from renown.store.pool import Conn, Tx
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """Blocks that were stored. `facts` by kind; `facts_sha256` covers `quarantined` logs, too."""
+
+    from_block: int
+    to_block: int
+    block_hash: bytes
+    by_kind: dict[str, int]
+    quarantined: int
+    facts_sha256: str
+    position: int
+
+
+async def say_commit(tx: Tx, chain_id: int, commit: Commit) -> None:
+    """Tell of a commit that has logs."""
+    detail = {
+        "from_block": commit.from_block,
+        "to_block": commit.to_block,
+        "block_hash": "0x" + commit.block_hash.hex(),
+        "facts": sum(commit.by_kind.values()),
+        "by_kind": commit.by_kind,
+        "quarantined": commit.quarantined,
+        "facts_sha256": commit.facts_sha256,
+        "position": commit.position,
+    }
+    await _say(tx, chain_id, "commit", detail)
+
+
+async def hash_to_drop(tx: Tx, chain_id: int, above: int, last: int) -> str:
+    """The hash of the facts that a retraction to `above` is about to drop."""
+    return (await hash_of_blocks(tx, chain_id, above + 1, last)).facts_sha256
+
+
+async def say_retract(
+    tx: Tx,
+    chain_id: int,
+    *,
+    to_block: int,
+    from_block: int,
+    facts: int,
+    facts_sha256: str,
+    position: int,
+    by_operator: bool,
+) -> None:
+    """Tell that the blocks above `to_block`, up to `from_block`, were dropped.
+
+    Where that left a part of a commit standing, its hash is told anew.
+    """
+    detail: dict[str, Any] = {
+        "to_block": to_block,
+        "from_block": from_block,
+        "dropped": facts,
+        "facts_sha256": facts_sha256,
+        "position": position,
+    }
+    row = await tx.fetchrow(CUT, _subject(chain_id), to_block)
+    if row is not None and row[1] > to_block:
+        left = await hash_of_blocks(tx, chain_id, row[0], to_block)
+        detail["ranges"] = [msgspec.to_builtins(left)]
+    if by_operator:
+        await _say(tx, chain_id, "repair", {"what": "rewind", **detail})
+    else:
+        await _say(tx, chain_id, "retract", detail)
+
+
+async def say_refold(
+    tx: Tx, chain_id: int, *, agents: int, learnt_blocks: Sequence[int], position: int
+) -> None:
+    """Tell that agents were folded anew; and, where quarantined logs became facts, what the commits
+    that they came with hash to now."""
+    detail: dict[str, Any] = {
+        "what": "replay" if learnt_blocks else "refold",
+        "agents": agents,
+        "position": position,
+    }
+    if learnt_blocks:
+        said = await statements(tx, chain_id)
+        blocks = sorted(set(learnt_blocks))
+        changed = [s for s in said if any(s.from_block <= b <= s.to_block for b in blocks)]
+        detail["learnt"] = len(learnt_blocks)
+        detail["ranges"] = [
+            msgspec.to_builtins(await hash_of_blocks(tx, chain_id, s.from_block, s.to_block))
+            for s in changed
+        ]
+    await _say(tx, chain_id, "repair", detail)
+
+
+async def say_forget(
+    tx: Tx, chain_id: int, *, events: int | None, block_number: int | None
+) -> None:
+    """Tell that all of a chain was dropped. What the log says of its blocks is void from here."""
+    detail = {"what": "forget", "events": events, "block_number": block_number}
+    await _say(tx, chain_id, "repair", detail)
+
+
+async def told_to(conn: Conn, chain_id: int) -> int | None:
+    """Up to which block the log tells of the chain; None: of none that is stored now."""
+    row = await conn.fetchrow(LAST_TOLD, _subject(chain_id))
+    return None if row is None or row[0] == "forget" else row[1]
+
+
+async def _say(tx: Tx, chain_id: int, action: str, detail: dict[str, Any]) -> None:
+    acting = ACTING.get()
+    if acting is not None and acting.command is not None:
+        detail |= {"command": acting.command, "person": acting.person}
+    await append(tx, [NewEntry(action=action, subject=_subject(chain_id), detail=detail)])
+    metrics.AUDIT_ENTRIES.labels(action).inc()
+
+
+def _subject(chain_id: int) -> str:
+    return f"chain:{chain_id}"
+
+
+# The latest commit that begins at or below the block is the one that holds it, as commits follow
+# each other: those that a reorganisation took back and that begin below were told anew.
+CUT: LiteralString = """
+SELECT (detail ->> 'from_block')::bigint, (detail ->> 'to_block')::bigint
+  FROM audit_log
+ WHERE subject = $1 AND action = 'commit' AND (detail ->> 'from_block')::bigint <= $2
+ ORDER BY at DESC, entry_id DESC LIMIT 1
+"""
+LAST_TOLD: LiteralString = """
+SELECT detail ->> 'what', (detail ->> 'to_block')::bigint
+  FROM audit_log
+ WHERE subject = $1
+   AND (action IN ('commit', 'retract')
+        OR action = 'repair' AND detail ->> 'what' IN ('forget', 'rewind'))
+ ORDER BY at DESC, entry_id DESC LIMIT 1
+"""

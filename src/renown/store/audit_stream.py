@@ -1,0 +1,225 @@
+"""The whole audit log, leaf by leaf, for whoever checks it, in bounded memory."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import LiteralString, TypeAlias
+
+import msgspec
+
+from renown.store.audit_payload import PAYLOAD
+from renown.store.pool import Conn, Tx
+
+Take: TypeAlias = Callable[
+    [list[int], list[int], list[bytes], list[bytes], list[bytes | None]], None
+]
+"""Takes columns of some leaves: numbers, entry ids, leaf hashes, link hashes, payloads; None for
+a payload: the entry is not there."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much there is. `leaves` is one more than the highest number."""
+
+    leaves: int
+    leaf_rows: int
+    entries: int
+    pending: int
+    pending_entries: int
+    nodes: int
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """An entry that is no leaf and does not wait to be one. `before_seq` is the number of the first
+    leaf with a higher entry id; None: there is none."""
+
+    entry_id: int
+    at: str
+    before_seq: int | None
+
+
+# Only what PostgreSQL brings along is called: a function or an operator that somebody added to
+# `public` with types that fit better would be preferred otherwise.
+PLAN: LiteralString = """
+SET LOCAL search_path = pg_catalog; SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0
+"""
+LEAVES: LiteralString = f"""
+SELECT f.seq, f.entry_id,
+       CASE WHEN octet_length(f.leaf_hash) = 32 THEN f.leaf_hash ELSE zeros END,
+       CASE WHEN octet_length(f.link_hash) = 32 THEN f.link_hash ELSE zeros END,
+       CASE WHEN l.entry_id IS NOT NULL THEN {PAYLOAD} END
+  FROM public.audit_leaf f
+ CROSS JOIN decode(repeat('00', 32), 'hex') AS zeros
+  LEFT JOIN public.audit_log l ON l.entry_id = f.entry_id AND l.at = f.at AND isfinite(l.at)
+ WHERE f.seq >= $1 AND f.seq < $2
+ ORDER BY f.seq
+"""
+NODES: LiteralString = """
+SELECT n.level::int, n.index, n.hash
+  FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS w (level, first, beyond)
+  JOIN public.audit_node n ON n.level = w.level AND n.index >= w.first AND n.index < w.beyond
+ ORDER BY n.level, n.index
+"""
+ROWS_OF_NODES: LiteralString = """
+SELECT w.level::int, n.count, n.hashes
+  FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS w (level, first, beyond)
+ CROSS JOIN LATERAL (
+       SELECT count(*), string_agg(hash, ''::bytea ORDER BY index) AS hashes
+         FROM public.audit_node
+        WHERE level = w.level AND index >= w.first AND index < w.beyond) AS n
+ WHERE n.count > 0
+"""
+COUNTS: LiteralString = """
+SELECT (SELECT coalesce(max(seq) + 1, 0) FROM public.audit_leaf),
+       (SELECT count(*) FROM public.audit_leaf),
+       (SELECT count(*) FROM public.audit_log),
+       (SELECT count(*) FROM public.audit_pending),
+       (SELECT count(*) FROM public.audit_pending p
+          JOIN public.audit_log l ON l.entry_id = p.entry_id AND l.at = p.at
+         WHERE NOT EXISTS (SELECT FROM public.audit_leaf f WHERE f.entry_id = l.entry_id)),
+       (SELECT count(*) FROM public.audit_node)
+"""
+STRAYS: LiteralString = """
+SELECT l.entry_id, l.at::text,
+       (SELECT f.seq FROM public.audit_leaf f WHERE f.entry_id > l.entry_id
+         ORDER BY f.entry_id LIMIT 1)
+  FROM public.audit_log l
+ WHERE NOT EXISTS (
+       SELECT FROM public.audit_leaf f WHERE f.entry_id = l.entry_id AND f.at = l.at)
+   AND NOT EXISTS (
+       SELECT FROM public.audit_pending p WHERE p.entry_id = l.entry_id AND p.at = l.at
+          AND NOT EXISTS (SELECT FROM public.audit_leaf f WHERE f.entry_id = p.entry_id))
+ ORDER BY l.entry_id
+ LIMIT $1
+"""
+PENDING_RETENTION: LiteralString = """
+SELECT l.detail::text
+  FROM public.audit_pending p
+  JOIN public.audit_log l ON l.entry_id = p.entry_id AND l.at = p.at
+ WHERE l.action = 'retention'
+"""
+LOST: LiteralString = """
+SELECT p.entry_id FROM public.audit_pending p
+ WHERE NOT EXISTS (SELECT FROM public.audit_log l WHERE l.entry_id = p.entry_id)
+ ORDER BY p.entry_id
+ LIMIT $1
+"""
+TIME_OF: LiteralString = "SELECT at::text FROM public.audit_log WHERE entry_id = $1 LIMIT 1"
+EXTRA_NODE: LiteralString = """
+SELECT level::int, index FROM public.audit_node
+ WHERE level >= 62 OR (index + 1) << level::int > $1 OR index < 0
+ ORDER BY level, index LIMIT 1
+"""
+
+
+async def prepare(tx: Tx) -> Counts:
+    """Set the transaction up for reading all of the log, and say how much that is."""
+    await tx.execute(PLAN)
+    row = await tx.fetchrow(COUNTS)
+    assert row is not None
+    return Counts(*row)
+
+
+async def stream_leaves(tx: Tx, first: int, beyond: int, take: Take) -> None:
+    """Give the leaves numbered from `first` up to, not including, `beyond` to `take`, some at a
+    time, in order.
+
+    A hash that has not 32 bytes is given as zeros.
+    """
+    rows = _Rows(take)
+
+    async def sink(chunk: bytes) -> None:
+        rows.feed(chunk)
+
+    await tx.copy_from_query(LEAVES, first, beyond, output=sink, format="binary")
+    rows.flush()
+
+
+async def rows_of_nodes(
+    tx: Tx, ranges: Sequence[tuple[int, int, int]]
+) -> dict[int, tuple[int, bytes]]:
+    """How many nodes there are, and their hashes one behind the other, by level. `ranges` are
+    levels, first and next number; a level without nodes is left out."""
+    levels, first, beyond = zip(*ranges, strict=True)
+    rows = await tx.fetch(ROWS_OF_NODES, list(levels), list(first), list(beyond))
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def nodes_between(
+    tx: Tx, ranges: Sequence[tuple[int, int, int]]
+) -> dict[tuple[int, int], bytes]:
+    """The same nodes, by level and number."""
+    levels, first, beyond = zip(*ranges, strict=True)
+    rows = await tx.fetch(NODES, list(levels), list(first), list(beyond))
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def strays(conn: Conn, limit: int) -> list[Stray]:
+    """Entries that nobody sequenced, by their ids."""
+    return [Stray(*row) for row in await conn.fetch(STRAYS, limit)]
+
+
+async def lost(conn: Conn, limit: int) -> list[int]:
+    """Ids of entries that waited to be sequenced and are gone."""
+    return [row[0] for row in await conn.fetch(LOST, limit)]
+
+
+async def pending_retention(conn: Conn) -> list[str]:
+    """Details of entries of retention that still wait."""
+    return [row[0] for row in await conn.fetch(PENDING_RETENTION) if row[0] is not None]
+
+
+async def time_of(conn: Conn, entry_id: int) -> str | None:
+    """The time that an entry has in the log."""
+    found: str | None = await conn.fetchval(TIME_OF, entry_id)
+    return found
+
+
+async def extra_node(conn: Conn, size: int) -> tuple[int, int] | None:
+    """A node that no tree of `size` leaves has."""
+    row = await conn.fetchrow(EXTRA_NODE, size)
+    return None if row is None else (row[0], row[1])
+
+
+class _Rows:
+    """Rows of a binary COPY (PostgreSQL's documentation of COPY, "Binary Format")."""
+
+    HEADER_BYTES = 19  # signature, flags, an extension of no bytes
+    AT_ONCE_BYTES = 2**18
+    _FIXED = struct.Struct(">hiqiqi32si32si")  # columns, then each with its length before it
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._chunks: list[bytes] = []
+        self._held_bytes = 0
+        self._skip = self.HEADER_BYTES
+
+    def feed(self, chunk: bytes) -> None:
+        """The next bytes; rows are given on when some are together."""
+        self._chunks.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes >= self.AT_ONCE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give on every row that is whole."""
+        content = b"".join(self._chunks)
+        at, end, size, unpack = self._skip, len(content), self._FIXED.size, self._FIXED.unpack_from
+        seqs, entry_ids, leaves, links = [], [], [], []
+        payloads: list[bytes | None] = []
+        while at + size <= end:
+            _, _, seq, _, entry_id, _, leaf, _, link, length = unpack(content, at)
+            begin = at + size
+            if begin + length > end:
+                break
+            at = begin + length if length >= 0 else begin
+            seqs.append(seq)
+            entry_ids.append(entry_id)
+            leaves.append(leaf)
+            links.append(link)
+            payloads.append(content[begin:at] if length >= 0 else None)
+        if seqs or at <= end:
+            content, self._skip = content[at:], 0
+        self._chunks, self._held_bytes = [content], len(content)
+        self._take(seqs, entry_ids, leaves, links, payloads)
