@@ -35,7 +35,11 @@ class PgBouncer:
         self._process: subprocess.Popen[bytes] | None = None
         self._changed = {name: str(value) for name, value in changed.items()}
         self._target = urlsplit(target)
-        self.port = _free_port()
+        # Kept bound, so that nobody else gets the port; it may listen there all the same.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port: int = self._reserved.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -91,6 +95,7 @@ class PgBouncer:
         traceback: TracebackType | None,
     ) -> None:
         self.kill()
+        self._reserved.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self) -> None:
@@ -116,10 +121,3 @@ class PgBouncer:
             owner = pwd.getpwnam("nobody").pw_uid
             for path in (self._folder, *self._folder.iterdir()):
                 os.chown(path, owner, -1)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

@@ -258,6 +258,12 @@ class Settings(BaseSettings):
         default=10.0,
         description="How long open requests may take to end when a service is told to stop.",
     )
+    drain_pause_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0.0,
+        description="How long an API that is told to stop goes on as before but for `/readyz`, "
+        "which says 503: as long as a proxy that asks it takes to send requests elsewhere. Comes "
+        "before RENOWN_DRAIN_SECONDS.",
+    )
     ready_lag_seconds: PositiveFloat = Field(
         default=600.0,
         description="Age of the last look at a chain's head above which `/readyz` says no.",

@@ -14,11 +14,11 @@ import pytest
 from renown.errors import BackupRefused
 from renown.ingest.backup import checked, make_backup, restore
 from renown.spec.events import Quarantined
-from renown.store import hashing, roles
+from renown.store import dumping, hashing, roles
 from renown.store.embedded import EmbeddedPostgres
 from renown.store.lease import acquire
 from renown.store.migrate import migrate
-from renown.store.pool import connect
+from renown.store.pool import connect, transaction
 from renown.store.writer import Extension, Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
@@ -82,6 +82,19 @@ def source_url(database_url: str) -> str:
 
     asyncio.run(fill())
     return database_url
+
+
+async def test_snapshot__of_a_database_that_limits_idle_transactions__outlives_the_limit(
+    database_url: str,
+) -> None:
+    """`pg_dump` may work for hours in it, while we wait."""
+    async with reading(database_url) as conn:
+        await conn.execute("SET idle_in_transaction_session_timeout = '1s'")
+        await conn.execute("SET statement_timeout = '1s'")
+        async with transaction(conn, "repeatable_read") as tx:
+            await dumping.export_snapshot(tx)
+            await asyncio.sleep(1.3)
+            assert await tx.fetchval("SELECT current_setting('statement_timeout')") == "0"
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.alerts.live import ROOT, alertmanager, until
@@ -40,15 +41,35 @@ FIRING: tuple[tuple[str, dict[str, str], bool], ...] = (
     ("RenownLimitHits", {"class": "search"}, True),
     ("RenownCacheHitRateLow", {"cache": "dear"}, True),
     ("RenownAuthFailures", {}, False),
+    ("RenownDatabaseUnreachable", {"instance": "crawl:9004", "process": "crawl"}, False),
+    ("RenownPoolWaiters", {"instance": "crawl:9004", "pool": "primary"}, True),  # its own
+    ("RenownPoolWaiters", {"instance": "api-1:8004", "pool": "primary"}, False),
+    ("RenownViewStale", {"view": "network"}, False),  # nobody's own
+    ("RenownErrorRateHigh", {}, False),
+    ("RenownReplicaDown", {"instance": "api-1:8004", "process": "api"}, False),
+    ("RenownReplicaLag", {}, True),
+    ("RenownDiskAlmostFull", {"instance": "disks:9100", "place": "postgres"}, False),
+    ("RenownDatabaseDiskFilling", {"instance": "disks:9100", "place": "postgres"}, True),
+    ("RenownDatabaseDiskFilling", {"instance": "disks:9100", "place": "replica"}, False),
+)
+# While PgBouncer is away.
+BEHIND_IT: tuple[tuple[str, dict[str, str], bool], ...] = (
+    ("RenownPgBouncerDown", {}, False),
+    ("RenownDatabaseUnreachable", {"instance": "api-1:8004", "process": "api"}, True),
+    ("RenownDatabaseUnreachable", {"instance": "probe:9004", "process": "probe"}, False),
+    ("RenownErrorRateHigh", {}, True),
+    ("RenownRequestsShed", {"cause": "pool-full"}, True),
+    ("RenownIndexerStalled", {"chain": "base"}, False),
 )
 
 
+@pytest.mark.parametrize("firing", [FIRING, BEHIND_IT], ids=["all", "pgbouncer"])
 def test_inhibition__while_stronger_alerts_fire__holds_back_what_follows_from_them(
-    tmp_path: Path,
+    tmp_path: Path, firing: tuple[tuple[str, dict[str, str], bool], ...]
 ) -> None:
-    wanted = {_name(alert, labels): held for alert, labels, held in FIRING}
+    wanted = {_name(alert, labels): held for alert, labels, held in firing}
     with alertmanager(tmp_path, NOWHERE) as place:
-        _post(place, [_labels(alert, labels) for alert, labels, _ in FIRING])
+        _post(place, [_labels(alert, labels) for alert, labels, _ in firing])
         seen: dict[str, bool] = {}
 
         def as_wanted() -> bool:
@@ -64,7 +85,10 @@ def test_inhibition__while_the_database_is_down__leaves_what_does_not_need_it(
     shipped = {name: labels for name, labels in _shipped().items() if name != "RenownTargetDown"}
     wanted = {name: "database" in labels.get("needs", "") for name, labels in shipped.items()}
     # These would hold back others.
-    for name in ("RenownRedisDown", "RenownApiDown", "RenownChainNodesFailing"):
+    for name in (
+        *("RenownRedisDown", "RenownApiDown", "RenownChainNodesFailing"),
+        *("RenownPgBouncerDown", "RenownReplicaDown"),
+    ):
         del wanted[name]
     with alertmanager(tmp_path, NOWHERE) as place:
         _post(place, [{"alertname": name, **shipped[name]} for name in wanted])
@@ -75,7 +99,7 @@ def test_inhibition__while_the_database_is_down__leaves_what_does_not_need_it(
             return all(held.get(name) or not needs for name, needs in wanted.items()) and not any(
                 held.get(name)
                 for name, needs in wanted.items()
-                if not needs and name != "RenownDiskFilling"
+                if not needs and not name.endswith("DiskFilling")
             )
 
         until(as_wanted, lambda: _held(place))

@@ -34,7 +34,11 @@ NEEDS = {"database", "redis", "node"}
 
 FOREIGN = {"up": {"job", "instance", "process"}, "ALERTS": {"alertname", "alertstate"}}
 FOREIGN |= {"alertmanager_notifications_failed_total": {"integration", "job", "instance"}}
-"""Metrics that Prometheus and Alertmanager make, and their labels."""
+FOREIGN |= {
+    f"node_filesystem_{what}_bytes": {"job", "instance", "place", "mountpoint", "device", "fstype"}
+    for what in ("avail", "size")
+}
+"""Metrics that Prometheus, Alertmanager and node_exporter make, and their labels."""
 OF_TARGET = {"job", "instance", "process", "le"}
 
 
@@ -244,7 +248,7 @@ def test_activity_of_chains__in_every_alert__is_counted_at_the_head_only() -> No
 def test_optional_parts__in_alerts_about_them__are_asked_for(part: str) -> None:
     about = {
         "redis": r"renown_redis_up|renown_limits_fallback",
-        "replica": "renown_replica_lag",
+        "replica": r"renown_replica_",
         "crawler": "renown_crawl_",
     }[part]
 

@@ -8,14 +8,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from renown.api.access.pseudonyms import Pseudonyms
 from renown.api.audited import book as books
 from renown.api.audited import refusals
-from renown.api.audited.book import Book
+from renown.api.audited.book import Book, Read
 from renown.api.audited.middleware import Audited
 from renown.errors import DatabaseUnavailable
 from renown.obs import metrics
@@ -31,6 +31,21 @@ from tests.audited import Entry, entries, flushed, last_entry
 from tests.hostile import OWN, Target, target_on
 
 OTHER_ID = "6f1de1f0-58ab-4ee8-a0d6-0a4b2e8f4d10"
+
+
+def a_read() -> Read:
+    return Read(
+        moment=time.monotonic(),
+        request_id=uuid4(),
+        account_id=1,
+        key_id="k",
+        address="198.51.100.7",
+        user_agent=None,
+        method="GET",
+        route="/v1/chains",
+        status=200,
+        seconds=0.001,
+    )
 
 
 @pytest.fixture
@@ -49,6 +64,8 @@ async def test_writes__of_every_kind__are_one_entry_each_before_the_answer(
     target: Target,
 ) -> None:
     for name, (method, path, body) in target.writes.items():
+        if name == "batch":  # a read, though it is asked by POST
+            continue
         before = await last_entry(target.pool)
         answer = await target.client.request(method, path, json=body, headers=target.me.headers)
         told = await entries(target.pool, "request", "refused", after=before)
@@ -191,6 +208,57 @@ async def test_limited__sign_ins__are_refusals(database_url: str) -> None:
     assert told[1].detail["reason"] == "limited"
 
 
+async def test_failures__of_strangers_in_a_flood__are_counted_and_keep_no_bodies(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with acting_api(database_url) as api:
+        monkeypatch.setattr(api.app.state.desk.book._refusals, "_clock", lambda: 7.0)
+        before = await last_entry(api.pool)
+        for _ in range(20):
+            body = {"address": "nobody", "junk": "x" * 3_000}
+            answer = await api.client.post("/v1/sessions/challenge", json=body)
+            assert answer.status_code == 400
+        await flushed(api)
+        told = await entries(api.pool, after=before)
+
+    assert len(told) == refusals.MOST_OF_ADDRESS + 1
+    assert {(one.action, one.status) for one in told} == {("request", 400)}
+    assert [one.detail for one in told[:-1]] == [None] * refusals.MOST_OF_ADDRESS
+    assert told[-1].detail["count"] == 20 - refusals.MOST_OF_ADDRESS
+
+
+async def test_posts__of_strangers_to_no_route_or_by_no_method_of_it__are_not_kept(
+    api: Api,
+) -> None:
+    before = await last_entry(api.pool)
+    for path in ("/v1/nothing", "/v1/chains", "/healthz"):
+        assert (await api.client.post(path, json={"junk": "x"})).status_code in (404, 405)
+    await flushed(api)
+    assert await entries(api.pool, after=before) == []
+
+
+async def test_read__by_post__is_kept_like_a_read_and_needs_no_log_to_be_answered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = await give_account(api.pool)
+    before = await last_entry(api.pool)
+
+    async def fails(_: Book, __: Sequence[NewEntry]) -> None:
+        raise DatabaseUnavailable("takes no writes")
+
+    asked = {"keys": ["devnet:1"]}
+    with monkeypatch.context() as patch:
+        patch.setattr(Book, "append", fails)
+        with_key = await api.client.post("/v1/agents/batch", json=asked, headers=holder.headers)
+        without = await api.client.post("/v1/agents/batch", json=asked)
+    assert with_key.status_code == without.status_code == 200
+    assert with_key.headers["x-request-id"]
+    await flushed(api)
+    [one] = await entries(api.pool, after=before)
+    assert (one.action, one.subject, one.method) == ("read", "/v1/agents/batch", "POST")
+    assert (one.account_id, one.detail) == (holder.account.account_id, None)
+
+
 async def test_reads__with_a_key__are_written_together_without_bodies(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +329,97 @@ async def test_write__whose_entry_cannot_be_written__is_answered_with_503_and_to
     ]
     # The change itself was told of in its own transaction.
     assert [one.subject for one in await entries(api.pool, "insert", after=before)] == ["api_key"]
+
+
+async def test_reads__more_than_one_statement_takes__go_without_a_pause_between(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "MOST_IN_BATCH", 3)
+    pauses: list[float] = []
+    pause = Book._pause
+
+    async def noted(self: Book, seconds: float) -> None:
+        pauses.append(seconds)
+        await pause(self, seconds)
+
+    monkeypatch.setattr(Book, "_pause", noted)
+    before = await last_entry(api.pool)
+    book: Book = api.app.state.desk.book
+    for _ in range(20):
+        book.note(a_read())
+    assert book._writing is not None
+    await book._writing
+
+    assert len(await entries(api.pool, "read", after=before)) == 20
+    assert pauses == [books.BATCH_SECONDS]
+
+
+async def test_reads__that_are_on_their_way_when_the_book_is_closed__are_written_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, answered = asyncio.Event(), asyncio.Event()
+    append = Book.append
+
+    async def late(self: Book, given: Sequence[NewEntry]) -> None:
+        await append(self, given)
+        arrived.set()
+        await answered.wait()
+
+    monkeypatch.setattr(Book, "append", late)
+    before = await last_entry(api.pool)
+    book: Book = api.app.state.desk.book
+    book.note(a_read())
+    async with asyncio.timeout(30):
+        await arrived.wait()
+        closing = asyncio.create_task(book.close())
+        await asyncio.sleep(0)
+        answered.set()
+        await closing
+    assert len(await entries(api.pool, "read", after=before)) == 1
+
+
+async def test_batch__whose_answer_never_comes__is_given_up_and_not_written_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "CLOSE_SECONDS", 0.05)
+    append = Book.append
+
+    async def silent(self: Book, given: Sequence[NewEntry]) -> None:
+        await append(self, given)
+        await asyncio.Event().wait()
+
+    before = await last_entry(api.pool)
+    lost = metrics.AUDIT_UNWRITTEN._value.get()
+    book: Book = api.app.state.desk.book
+    book.note(a_read())
+    with monkeypatch.context() as patch:
+        patch.setattr(Book, "append", silent)
+        await book.close()
+    await book.close()
+    assert metrics.AUDIT_UNWRITTEN._value.get() - lost == 1
+    assert len(await entries(api.pool, "read", after=before)) <= 1
+
+
+async def test_entries__beside_one_that_no_database_takes__are_written_once_when_it_goes_away(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Book.append
+
+    async def fails(self: Book, given: Sequence[NewEntry]) -> None:
+        if [one.status for one in given] == [204]:
+            raise DatabaseUnavailable("gone")
+        await append(self, given)
+
+    before = await last_entry(api.pool)
+    book: Book = api.app.state.desk.book
+    for status in (200, 10**9, 204):
+        book.keep(NewEntry(action="request", subject="/x", status=status))
+    with monkeypatch.context() as patch:
+        patch.setattr(Book, "append", fails)
+        assert not await book._write_batch()
+    await book.close()
+    told = await entries(api.pool, "request", after=before)
+    assert [one.status for one in told] == [200, 204]
 
 
 async def test_entries__beyond_what_may_wait__are_counted_as_lost(

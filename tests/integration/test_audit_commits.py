@@ -6,20 +6,23 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from renown.obs.acting import ACTING, Acting
 from renown.spec.deployments import DEVNET_CHAIN_ID
-from renown.spec.events import Fact, FeedbackRevoked, Quarantined
+from renown.spec.events import KINDS, Fact, FeedbackRevoked, Quarantined
 from renown.store.audit_facts import check_facts
+from renown.store.audit_retention import plan, remove
 from renown.store.forget import forget
 from renown.store.lease import acquire
 from renown.store.pool import Conn, connect
 from renown.store.writer import Extension, Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
+from tests.audit_log import take_all
 from tests.factories import ALICE, BOB, Story
 
 GENESIS = bytes(32)
@@ -267,3 +270,59 @@ async def test_commit__that_is_rolled_back__is_not_told_of(
 async def _hash_of(conn: Conn, number: int) -> str:
     block_hash: bytes = await conn.fetchval("SELECT hash FROM block WHERE number = $1", number)
     return block_hash.hex()
+
+
+async def test_facts__after_ordinary_retention__are_those_before_and_later_ones_are_compared(
+    fresh_database_url: str, reader: Conn
+) -> None:
+    activity, parent = Activity(3), GENESIS
+    writer = await writer_on(fresh_database_url)
+    for number in range(1, 25):
+        block = activity.block(number, parent, facts=4)
+        parent = block[0].hash
+        await writer.extend(stretch([block]))
+    await reader.execute("SET session_replication_role = replica")  # as if that had been years ago
+    for table in ("audit_pending", "audit_log"):
+        await reader.execute(f"UPDATE {table} SET at = at - interval '3 years'")
+    await reader.execute("SET session_replication_role = origin")
+    await take_all(reader)
+    stay = await reader.fetchval("SELECT count(*) FROM audit_leaf WHERE rule IS NOT NULL")
+    assert 0 < stay < 24  # some commits are among those that stay until a person looked
+    for month in await plan(reader, datetime.now(UTC) - timedelta(days=730)):
+        await remove(reader, month)
+
+    found = await check_facts(reader, DEVNET_CHAIN_ID)
+
+    assert found.equal, found
+    assert found.before >= 4 * 20
+    await writer.close()
+    writer = await writer_on(fresh_database_url)
+    block = activity.block(25, parent, facts=4)
+    await writer.extend(stretch([block]))
+    await writer.close()
+    assert (await told(reader, "commit"))[-1]["from_block"] == 25
+    assert (await check_facts(reader, DEVNET_CHAIN_ID)).equal
+    table = "quarantine" if isinstance(block[1][0], Quarantined) else KINDS[type(block[1][0])]
+    await reader.execute(f"DELETE FROM {table} WHERE block_number = 25")
+    assert [one.to_block for one in (await check_facts(reader, DEVNET_CHAIN_ID)).wrong] == [25]
+
+
+async def test_reorganisation__after_the_clock_was_set_back__tells_the_cut_commit_anew(
+    fresh_database_url: str, reader: Conn
+) -> None:
+    activity, parent, blocks = Activity(5), GENESIS, []
+    for number in range(1, 7):
+        blocks.append(activity.block(number, parent, facts=3))
+        parent = blocks[-1][0].hash
+    writer = await writer_on(fresh_database_url)
+    await writer.extend(stretch(blocks[:3]))
+    await reader.execute("SET session_replication_role = replica")
+    await reader.execute("UPDATE audit_log SET at = at + interval '1 hour'")
+    await reader.execute("SET session_replication_role = origin")
+    await writer.extend(stretch(blocks[3:]))
+
+    await writer.retract(blocks[4][0], 5)
+
+    await writer.close()
+    found = await check_facts(reader, DEVNET_CHAIN_ID)
+    assert (found.equal, found.commits) == (True, 2), found

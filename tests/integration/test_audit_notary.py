@@ -6,21 +6,33 @@ import asyncio
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from renown.audit.checkpoint import read_note
-from renown.ingest.notary import CheckpointFolder
+from renown.ingest.notary import CheckpointFolder, looking_back, measured
 from renown.ingest.notary import notary as notaries
 from renown.ingest.notary.proving import prove_consistency, prove_inclusion
 from renown.obs.metrics import REGISTRY
+from renown.store import vitals
 from renown.store.audit_entries import append
+from renown.store.audit_retention import plan, remove
+from renown.store.audit_review import review
 from renown.store.pool import transaction
-from tests.auditing import SIGNER, checked_at, notary, opened, request, written
+from tests.auditing import OLD, SIGNER, checked_at, notary, opened, request, written
 
 POINTS = ("read", "hashed", "written", "committed", "signed", "exported", "kept")
+
+
+@pytest.fixture(autouse=True)
+def _mended() -> Iterator[None]:
+    """What is broken here is no other test's."""
+    yield
+    measured.broken(False)
 
 
 class Died(BaseException):
@@ -133,7 +145,8 @@ async def test_writers__that_commit_out_of_order_and_roll_back__are_all_numbered
         await work.commit()
         kept += 1
     working.cancel()
-    await asyncio.gather(working, return_exceptions=True)  # it takes what is left, and signs
+    await asyncio.gather(working, return_exceptions=True)
+    await notary(url, tmp_path).run_until_idle()  # what was left, if it was stopped in a batch
 
     order = await sequence(url)
     assert [seq for seq, _ in order] == list(range(kept))
@@ -276,3 +289,110 @@ async def rows_read(tx) -> int:
         "ARRAY['audit_node', 'audit_leaf']::regclass[]) AS c"
     )
     return rows + scanned
+
+
+TAMPERINGS = [
+    ("UPDATE audit_log SET account_id = 8 WHERE entry_id = 5", "entry 5 (number 4) is not what"),
+    ("DELETE FROM audit_log WHERE entry_id = 5", "entry 5 (number 4) is gone"),
+    ("UPDATE audit_leaf SET link_hash = sha256('x') WHERE seq = 4", "entry 5 (number 4) does not"),
+    ("DELETE FROM audit_leaf WHERE seq = 4", "leaf 4 is missing"),
+    (
+        "INSERT INTO audit_log (entry_id, action, subject) VALUES (0, 'request', 'forged')",
+        "entry 0 is in the log, but has no number",
+    ),
+    (
+        "INSERT INTO audit_log (action, subject, at) VALUES ('request', 'x', '2026-03-01Z')",
+        "entry 21 is in the log, but has no number",
+    ),
+    ("ALTER TABLE api_key DISABLE TRIGGER audit_change", "audit_change of api_key is disabled"),
+]
+
+
+@pytest.mark.parametrize(("statement", "said"), TAMPERINGS, ids=[said for _, said in TAMPERINGS])
+async def test_tampering__while_it_runs__is_found_without_anybody_asking(
+    fresh_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    statement: str,
+    said: str,
+) -> None:
+    url = fresh_database_url
+    for name in ("LOOK_SECONDS", "TRIGGERS_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(notaries, name, 0.02)
+    await written(url, [request(n) for n in range(20)])
+    with capture_logs() as logs:
+        working = asyncio.create_task(notary(url, tmp_path, checkpoint_seconds=0.05).run())
+        async with asyncio.timeout(30), opened(url) as conn:
+            while True:
+                if CheckpointFolder(tmp_path).latest():
+                    break
+                await asyncio.sleep(0.01)
+            assert "audit_broken" not in {entry["event"] for entry in logs}
+            await conn.execute("SET session_replication_role = replica")
+            await conn.execute(statement)
+            while True:
+                if any(entry["event"] == "audit_broken" for entry in logs):
+                    break
+                await asyncio.sleep(0.01)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    assert any(said in str(entry.get("reason")) for entry in logs), logs
+    assert REGISTRY.get_sample_value("renown_audit_broken") == 1
+
+
+async def test_looking_back__goes_through_a_log_of_many_slices_again_and_again(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_database_url
+    monkeypatch.setattr(looking_back, "LEAST", 7)
+    monkeypatch.setattr(looking_back, "NEWEST", 3)
+    await written(url, [request(n) for n in range(50)])
+    await notary(url, tmp_path).run_until_idle()
+    looking = looking_back.LookingBack()
+    async with opened(url) as conn:
+        for _ in range(30):
+            assert await looking.look(conn) is None
+        await conn.execute("SET session_replication_role = replica")
+        await conn.execute("UPDATE audit_log SET status = 500 WHERE entry_id = 31")
+
+        found = [await looking.look(conn) for _ in range(9)]
+
+    assert {one for one in found if one} == {"entry 31 (number 30) is not what was hashed"}
+
+
+async def test_looking_back__where_retention_was__finds_what_it_did_not_remove(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    url = fresh_database_url
+    await written(url, [request(n, at=OLD) for n in range(20)])
+    await notary(url, tmp_path).run_until_idle()
+    async with opened(url) as conn:
+        for month in await plan(conn, OLD + timedelta(days=30)):
+            await remove(conn, month)
+        assert await looking_back.LookingBack().look(conn) is None
+        await notary(url, tmp_path).run_until_idle()
+        assert await looking_back.LookingBack().look(conn) is None
+        await conn.execute("SET session_replication_role = replica")
+        await conn.execute("UPDATE audit_log SET detail = NULL WHERE action = 'retention'")
+        said = await looking_back.LookingBack().look(conn)
+    assert said is not None
+
+
+async def test_open_reviews__are_counted_without_looking_through_all_leaves(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    url = fresh_database_url
+    async with opened(url) as conn:
+        await conn.execute("INSERT INTO policy (name, value) VALUES ('review', '{}')")
+        await conn.execute("UPDATE policy SET value = '{\"repair\": false}'")
+        await notary(url, tmp_path).run_until_idle()
+        assert (await vitals.audit(conn)).reviews_open == 2
+        async with transaction(conn) as tx:
+            await review(tx, 1, account_id=None, reviewer="Rita", note="planned")
+
+        await notary(url, tmp_path).run_until_idle()
+
+        rows = await conn.fetch("SELECT entry_id FROM audit_review_open ORDER BY 1")
+        assert [row[0] for row in rows] == [2, 3]  # the review came by hand, so it wants one, too
+        assert (await vitals.audit(conn)).reviews_open == 2

@@ -128,6 +128,32 @@ async def test_run__after_the_review__takes_what_waited_for_it(log: Conn) -> Non
     assert await log.fetchval("SELECT count(*) FROM audit_review") == 1  # reviews stay
 
 
+async def test_run__years_after_another__leaves_what_that_said_and_the_log_is_whole(
+    log: Conn,
+) -> None:
+    january = datetime(2024, 1, 1, tzinfo=UTC)
+    name = await partition(log, january)
+    await put(log, "request", at=january + timedelta(days=3))
+    await run(log, CUTOFF)
+    await log.execute("SET session_replication_role = replica")  # as if that had been years ago
+    for table in ("audit_pending", "audit_log"):
+        await log.execute(
+            f"UPDATE {table} SET at = '2024-01-15Z' WHERE entry_id IN"
+            " (SELECT entry_id FROM audit_log WHERE action = 'retention')"
+        )
+    await log.execute("SET session_replication_role = origin")
+    assert (await verdict(log)).removed == 24
+
+    done = await run(log, datetime(2025, 1, 1, tzinfo=UTC))
+
+    dropped = [(one.month.partition, one.entries) for one in done if one.is_dropped]
+    assert dropped == [(name, 1)]
+    found = await verdict(log)
+    assert (found.is_whole, found.removed, found.unchecked[1:]) == (True, 31, []), found
+    assert [one["removed"] for one in await told(log)] == [11, 10, 3, 6, 1]
+    assert [m for m in await plan(log, datetime(2025, 1, 1, tzinfo=UTC)) if m.go] == []
+
+
 async def test_run__entries_that_have_no_number_yet__stay(log: Conn) -> None:
     await put(log, "request", at=OLD)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from renown.audit.chain import FIRST_LINK, link_hash
@@ -17,7 +19,17 @@ from renown.store.audit_entries import NewEntry, append
 from renown.store.audit_payload import PAYLOAD
 from renown.store.embedded import EmbeddedPostgres
 from renown.store.pool import Conn, Tx
-from tests.auditing import SIGNER, a_log, checked, checked_at, notary, opened, request, written
+from tests.auditing import (
+    OLD,
+    SIGNER,
+    a_log,
+    checked,
+    checked_at,
+    notary,
+    opened,
+    request,
+    written,
+)
 
 ENTRIES = 40
 FORGER = Signer(SIGNER.verifier.name, bytes(32))
@@ -67,6 +79,35 @@ def delete_at(*seqs: int) -> str:
         "DELETE FROM audit_log WHERE entry_id IN "
         f"(SELECT entry_id FROM audit_leaf WHERE seq IN ({numbers}))"
     )
+
+
+def removed(*seqs: int, said: str, before: str = "2026-04-01T00:00:00+00:00") -> Tampering:
+    """Entries removed, and an entry that says which, as retention writes it."""
+    return sql(
+        delete_at(*seqs),
+        "INSERT INTO audit_log (at, action, subject, detail) VALUES ('2026-12-31Z', 'retention', "
+        f'\'audit_log\', \'{{"before": "{before}", "ranges": {said}}}\')',
+        "INSERT INTO audit_pending SELECT entry_id, at FROM audit_log WHERE action = 'retention'",
+    )
+
+
+REVIEWED = "SELECT entry_id, NULL, 'auditor', 'fine' FROM audit_leaf WHERE seq = 13"
+REVIEW = f"INSERT INTO audit_review (entry_id, account_id, reviewer, note) {REVIEWED}"
+
+
+async def review_by_the_rules(conn: Conn) -> None:
+    """One that the triggers tell of, as they do where nobody keeps them from it."""
+    await conn.execute("SET LOCAL session_replication_role = origin")
+    await conn.execute(REVIEW)
+    await conn.execute("SET LOCAL session_replication_role = replica")
+
+
+def reviewed_then(statement: str) -> Tampering:
+    async def run(conn: Conn) -> None:
+        await review_by_the_rules(conn)
+        await conn.execute(statement)
+
+    return run
 
 
 PARTITION = "audit_log_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM') || '"
@@ -138,6 +179,12 @@ async def pending_again(conn: Conn) -> None:
     )
 
 
+async def unreviewed_removed(conn: Conn) -> None:
+    """The entry of seq 3, had a rule wanted a review of it."""
+    await conn.execute("UPDATE audit_leaf SET rule = 'by-hand' WHERE seq = 3")
+    await removed(3, said="[[3, 3]]")(conn)
+
+
 FIELDS = {
     "at": "at = at + interval '1 microsecond'",
     "action": "action = 'read'",
@@ -165,7 +212,16 @@ CASES: list[tuple[str, Tampering, str, int]] = [
         (f"an entry's {name} changed", set_at(5, to), "entry-changed", 5)
         for name, to in FIELDS.items()
     ),
-    ("its time set to infinity", set_at(5, "at = 'infinity'"), "entry-changed", 5),
+    (
+        "its time set to infinity",
+        sql(
+            "ALTER TABLE audit_log DROP CONSTRAINT audit_log_at_check",
+            "UPDATE audit_log SET at = 'infinity' WHERE entry_id = "
+            "(SELECT entry_id FROM audit_leaf WHERE seq = 5)",
+        ),
+        "entry-changed",
+        5,
+    ),
     (
         "the rule that wants a review changed",
         sql("UPDATE audit_leaf SET rule = NULL WHERE seq = 13"),
@@ -283,6 +339,39 @@ CASES: list[tuple[str, Tampering, str, int]] = [
         "checkpoint-forged",
         30,
     ),
+    (
+        "an entry deleted, and a forged entry of retention from before it",
+        removed(20, said="[[20, 20]]", before="2026-04-01T00:00:00+00:00"),
+        "entry-missing",
+        20,
+    ),
+    (
+        "an entry deleted, and a forged entry of retention up to now",
+        removed(20, said="[[20, 20]]", before="2026-12-30T23:00:00+00:00"),
+        "entry-missing",
+        20,
+    ),
+    (
+        "an entry that nobody reviewed deleted as if by retention",
+        unreviewed_removed,
+        "entry-missing",
+        3,
+    ),
+    ("a review inserted", sql(REVIEW), "review-inserted", ENTRIES),
+    (
+        "a review altered",
+        reviewed_then("UPDATE audit_review SET note = 'x'"),
+        "review-changed",
+        ENTRIES,
+    ),
+    ("a review deleted", reviewed_then("DELETE FROM audit_review"), "review-removed", ENTRIES),
+    (
+        "triggers disabled",
+        sql("ALTER TABLE account DISABLE TRIGGER ALL"),
+        "trigger-altered",
+        ENTRIES,
+    ),
+    ("a trigger dropped", sql("DROP TRIGGER audit_insert ON api_key"), "trigger-altered", ENTRIES),
     ("everything rewritten to fit", rewrite, "checkpoint-differs", 0),
     (
         "everything rewritten and signed by another key",
@@ -398,23 +487,14 @@ async def tampered(
 # Retention ---------------------------------------------------------------------------------------
 
 
-def removed(*seqs: int, said: str) -> Tampering:
-    """Entries removed, and an entry that says which, as retention writes it."""
-    return sql(
-        delete_at(*seqs),
-        "INSERT INTO audit_log (action, subject, detail) "
-        f"VALUES ('retention', 'audit_log', '{{\"ranges\": {said}}}')",
-        "INSERT INTO audit_pending SELECT entry_id, at FROM audit_log WHERE action = 'retention'",
-    )
-
-
-async def test_retention__entries_that_an_entry_says_were_removed__are_no_finding(
+async def test_retention__removed_as_an_entry_without_a_number_says__is_told_as_unchecked(
     log: tuple[str, Path],
 ) -> None:
     found = await tampered(*log, removed(3, 4, 5, 9, said="[[3, 5], [9, 9]]"))
 
     assert found.is_whole, found.findings
-    assert (found.leaves, found.entries, found.removed, found.pending) == (40, 36, 4, 1)
+    assert (found.leaves, found.entries, found.removed, found.pending) == (40, 36, 0, 1)
+    assert any("4 entries are gone, and so far only" in said for said in found.unchecked)
 
 
 @pytest.mark.parametrize("said", ["[[3, 4]]", "[[4, 9]]", "[]", "[[3]]", '"x"', "[[-1, 1e99]]"])
@@ -436,7 +516,14 @@ async def test_retention__numbered_and_signed__explains_only_what_was_before_it(
         await conn.execute(delete_at(0, 1, 2))
         await append(
             conn,
-            [NewEntry(action="retention", subject="audit_log", detail={"ranges": [[0, 2**60]]})],
+            [
+                NewEntry(
+                    action="retention",
+                    subject="audit_log",
+                    at=OLD + timedelta(days=300),
+                    detail={"before": "2026-04-01T00:00:00+00:00", "ranges": [[0, 2**60]]},
+                )
+            ],
         )
     await notary(url, tmp_path).run_until_idle()
     await written(url, [request(1)])
@@ -448,3 +535,31 @@ async def test_retention__numbered_and_signed__explains_only_what_was_before_it(
     # The word of retention is an entry like the others.
     unsaid = await tampered(url, tmp_path, set_at(40, "detail = NULL"))
     assert {one.kind for one in unsaid.findings} == {"entry-missing", "entry-changed"}
+
+
+async def test_checkpoint__deleted_in_the_database__is_named(log: tuple[str, Path]) -> None:
+    found = await tampered(*log, sql("DELETE FROM audit_checkpoint WHERE size = 30"))
+
+    assert any("those of 30 entries" in said for said in found.unchecked)
+
+
+@pytest.mark.parametrize("action", ["retention", "restore"])
+async def test_words_of_the_owner__written_by_a_service__are_refused(
+    log: tuple[str, Path], action: str
+) -> None:
+    async def as_a_service(conn: Conn) -> None:
+        await conn.execute("CREATE ROLE a_service; GRANT ALL ON audit_log TO a_service")
+        await conn.execute("GRANT USAGE ON SEQUENCE audit_entry_id TO a_service")
+        await conn.execute("SET LOCAL ROLE a_service")
+        await append(conn, [NewEntry(action="request", subject="/v1/x")])
+        await append(conn, [NewEntry(action=action, subject="audit_log")])
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only the owner"):
+        await tampered(*log, as_a_service, triggers=True)
+
+
+@pytest.mark.parametrize("at", ["20000-01-01Z", "0044-03-15Z BC", "infinity", "-infinity"])
+async def test_time__that_no_program_reads__is_no_entry(log: tuple[str, Path], at: str) -> None:
+    statement = f"INSERT INTO audit_log (action, subject, at) VALUES ('read', 'x', '{at}')"
+    with pytest.raises(asyncpg.CheckViolationError):
+        await tampered(*log, sql(statement), triggers=True)

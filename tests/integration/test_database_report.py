@@ -108,11 +108,14 @@ async def test_report__of_a_login_without_limits__names_it(fresh_database_url: s
     async with reading(fresh_database_url) as owner:
         await roles.apply(owner, roles.Names())
         await owner.execute("CREATE ROLE test_unlimited LOGIN IN ROLE renown_writer")
+        await owner.execute("CREATE ROLE test_limited LOGIN IN ROLE renown_writer")
+        await owner.execute("ALTER ROLE test_limited SET statement_timeout = 0")
+        await owner.execute("ALTER ROLE test_limited CONNECTION LIMIT 5")
     try:
         found = await looked_at(fresh_database_url)
     finally:
         async with reading(fresh_database_url) as owner:
-            await owner.execute("DROP ROLE test_unlimited")
+            await owner.execute("DROP ROLE test_unlimited, test_limited")
 
     assert "roles-missing" not in {one.code for one in found.findings}
     assert [one.subject for one in found.findings if one.code == "role-without-limits"] == [

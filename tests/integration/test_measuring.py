@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
 from renown.chain.source import ChainSource
+from renown.cli.measured import folders_of
 from renown.decode import Decoder
 from renown.ingest import measured
 from renown.ingest.indexer import Indexer, Limits
 from renown.ingest.measuring import measure, measure_disks
 from renown.ingest.upkeep import REFRESH
 from renown.obs import metrics
+from renown.settings import Settings
 from renown.store.lease import acquire
 from renown.store.pool import connect
 from renown.store.standing import standings
@@ -155,6 +158,76 @@ async def test_measure__of_an_index__tells_what_no_process_knows_of_itself(
     assert 1 <= total("renown_db_connections") <= total("renown_db_connections_limit")
     assert 0 <= total("renown_view_age_seconds", view="network") < 60
     assert metrics.REGISTRY.get_sample_value("renown_quarantined_logs", {"chain": SLUG}) == 0
+
+
+async def test_measure__work_that_nobody_does__is_told_by_how_long_it_waits(
+    writer: Writer, fresh_database_url: str
+) -> None:
+    """No watcher, payment worker or crawler runs: they are who would not tell."""
+    own = await connect(fresh_database_url)
+    try:
+        await measure(own)
+        assert total("renown_operations_oldest_due_seconds") == 0
+        assert total("renown_payment_claims_oldest_seconds") == 0
+        assert total("renown_crawl_oldest_due_seconds") == 0
+        await own.execute("SET session_replication_role = replica")  # no rows of others are needed
+        await own.execute(
+            """
+            WITH operations AS (
+                INSERT INTO operation (account_id, chain_id, kind, mode, sender, request, state,
+                                       due_at)
+                VALUES (1, $1, 'register', 'client', $2, '{}', 'submitted', now() - interval '1 h')
+            ), claims AS (
+                INSERT INTO payment_claim (chain_id, agent_id, pay_chain_id, tx_hash, account_id,
+                                           created_at)
+                VALUES ($1, 1, $1, sha256('tx'), 1, now() - interval '1 h')
+            )
+            INSERT INTO uri (hash, uri, kind, host, fixed, stage, due_at)
+            VALUES (sha256('uri'), 'https://host.test/', 'https', 'host.test', false, 0,
+                    now() - interval '1 h')
+            """,
+            *(DEVNET.chain_id, b"s" * 20),
+        )
+        await measure(own)
+    finally:
+        await own.close()
+
+    assert total("renown_operations_watched", chain=SLUG) == 1
+    assert total("renown_payment_claims_pending") == 1
+    assert total("renown_crawl_backlog_uris") == 1
+    for name in ("operations_oldest_due", "payment_claims_oldest", "crawl_oldest_due"):
+        assert total(f"renown_{name}_seconds") >= 3_600
+
+
+async def test_measure__one_part_fails__the_others_are_measured_and_its_time_stands_still(
+    writer: Writer, fresh_database_url: str
+) -> None:
+    def measured_at(part: str) -> float:
+        return total("renown_measured_timestamp_seconds", part=part)
+
+    own = await connect(fresh_database_url)
+    try:
+        await measure(own)
+        views, audit = measured_at("views"), measured_at("audit")
+        assert min(views, audit) > 1_600_000_000
+        await own.execute("ALTER VIEW v_view_age RENAME TO gone")
+        await measure(own)
+    finally:
+        await own.close()
+
+    assert measured_at("views") == views
+    assert measured_at("audit") > audit
+
+
+def test_folders__by_part__are_those_that_the_process_writes_to(tmp_path: Path) -> None:
+    def folders(*parts: str, url: str | None = "postgresql://u@h/d") -> set[str]:
+        settings = Settings(data_dir=tmp_path, database_url=SecretStr(url) if url else None)
+        return set(folders_of(settings, *parts))
+
+    assert folders("notary", "audit") == {"audit"}
+    assert folders("crawler") == set()
+    assert folders("up") == {"data", "exports", "audit"}
+    assert folders("indexer", url=None) == {"data", "exports", "audit"}
 
 
 def test_measure_disks__folder_that_is_not_there__is_left_out(tmp_path: Path) -> None:

@@ -93,14 +93,35 @@ async def test_migrate__applied_file_was_edited__refuses(empty: Conn, tmp_path: 
         await migrate(empty, folder=folder)
 
 
-async def test_require_current__database_is_newer__refuses(empty: Conn, tmp_path: Path):
-    folder = write(tmp_path, m0001_pre_first="SELECT 1", m0002_pre_next="SELECT 2")
+@pytest.mark.parametrize("left", ["0002_post_drop", "0000_pre_before"])
+async def test_require_current__database_is_newer_by_what_may_hurt__refuses(
+    empty: Conn, tmp_path: Path, left: str
+):
+    folder = write(tmp_path, m0001_pre_first="SELECT 1", **{f"m{left}": "SELECT 2"})
     await migrate(empty, folder=folder)
 
-    (tmp_path / "0002_pre_next.sql").unlink()
+    (tmp_path / f"{left}.sql").unlink()
 
-    with pytest.raises(SchemaBehind, match=r"0002_pre_next\.sql.*newer Renown"):
+    with pytest.raises(SchemaBehind, match=rf"{left}\.sql.*newer Renown"):
         await require_current(empty, folder=folder)
+
+
+async def test_migrate_pre_of_a_newer_version__this_one_works_on_and_takes_nothing_from_it(
+    empty: Conn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = write(tmp_path, m0001_pre_first="SELECT 1", m0002_pre_next="SELECT 2")
+    await migrate(empty, folder=folder)
+    (tmp_path / "0002_pre_next.sql").unlink()
+    regranted: list[Conn] = []
+
+    async def regrant(conn: Conn) -> None:
+        regranted.append(conn)
+
+    monkeypatch.setattr(module, "regrant", regrant)
+
+    await require_current(empty, folder=folder)
+    assert await migrate(empty, folder=folder) == []
+    assert regranted == [], "the rights on the newer version's tables are not ours to give"
 
 
 async def test_require_current__pre_pending__names_the_command(empty: Conn, tmp_path: Path):

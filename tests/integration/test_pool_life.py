@@ -9,12 +9,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from renown.errors import BadSettings, DatabaseUnavailable, Overloaded, StoreError
+from renown.errors import BadSettings, DatabaseUnavailable, NotFound, Overloaded, StoreError
 from renown.obs import metrics
 from renown.store import pool as pools
 from renown.store.embedded import EmbeddedPostgres, ephemeral_postgres
@@ -79,6 +80,29 @@ async def test_acquire__nothing_is_given_back_in_time__is_overloaded(small: Pool
     assert (small.stats().timeouts, small.stats().refused) == (1, 0)
     async with small.connection() as conn:
         assert await conn.fetchval("SELECT 1") == 1
+
+
+async def test_acquire__openings_take_longer_than_the_limit__is_overloaded(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has come; for the second there is room, but its login never ends."""
+    first_is_open = asyncio.Event()
+
+    async def slow(*args: Any, **options: Any) -> Conn:
+        if first_is_open.is_set():
+            await asyncio.Event().wait()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(pools, "connect", slow)
+    pool = await connect_pool(database_url, min_size=0, max_size=9, timeout_seconds=5)
+    async with pool.connection():
+        first_is_open.set()
+        pool._timeout_seconds = 0.2
+        with pytest.raises(Overloaded):
+            async with asyncio.timeout(30), pool.connection():
+                pass
+    assert (pool.stats().timeouts, pool._wanted) == (1, 0)
+    await pool.close(grace_seconds=1)
 
 
 async def test_ten_times_the_clients__all_are_served_or_refused_and_nothing_is_left(
@@ -323,6 +347,18 @@ async def test_most_queries__the_connection_is_replaced_and_counted(database_url
     assert stats.acquired == 12
 
 
+async def test_connection_broken_by_a_cancelled_statement__is_not_taken_for_used_up(
+    database_url: str,
+) -> None:
+    pool = await connect_pool(database_url, min_size=1, max_size=1)
+    for breaking in ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT pg_sleep(30)"):
+        with pytest.raises(StoreError):
+            async with pool.connection() as conn:
+                await conn.execute(breaking, timeout=0.5)
+    assert pool.stats().recycled == 0
+    await pool.close(grace_seconds=1)
+
+
 async def test_tell__sets_the_gauges(small: Pool) -> None:
     opened = counted("renown_db_pool_opened_total", pool="primary")
     async with small.connection():
@@ -333,14 +369,18 @@ async def test_tell__sets_the_gauges(small: Pool) -> None:
     assert counted("renown_db_pool_opened_total", pool="primary") == opened + 1
 
 
+def ended(outcome: str) -> float:
+    return counted("renown_db_transactions_total", outcome=outcome)
+
+
 async def test_transactions__are_counted_by_how_they_ended_savepoints_are_not(
     small: Pool,
 ) -> None:
-    def both() -> tuple[float, float]:
-        name = "renown_db_transactions_total"
-        return counted(name, outcome="committed"), counted(name, outcome="rolled_back")
+    good, bad = (ended("committed"), ended("rolled_back"))
 
-    good, bad = both()
+    def both() -> tuple[float, float]:
+        return ended("committed"), ended("rolled_back")
+
     async with small.transaction("repeatable_read") as tx:
         assert await tx.fetchval("SHOW transaction_isolation") == "repeatable read"
         with pytest.raises(KeyError):
@@ -351,6 +391,26 @@ async def test_transactions__are_counted_by_how_they_ended_savepoints_are_not(
         async with small.transaction():
             raise KeyError("x")
     assert both() == (good + 1, bad + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (NotFound("no such agent"), "refused"),
+        (asyncio.CancelledError(), "refused"),
+        (DatabaseUnavailable("it went away"), "rolled_back"),
+        (ZeroDivisionError(), "rolled_back"),
+    ],
+)
+async def test_transaction__undone__is_a_failure_only_if_the_database_or_we_failed(
+    small: Pool, error: BaseException, outcome: str
+) -> None:
+    before = {name: ended(name) for name in ("committed", "rolled_back", "refused")}
+    with pytest.raises(type(error)):
+        async with small.transaction():
+            raise error
+    now = {name: ended(name) for name in before}
+    assert now == before | {outcome: before[outcome] + 1}
 
 
 async def test_statement__with_a_limit_of_its_own__is_held_to_that(database_url: str) -> None:

@@ -32,7 +32,8 @@ def pair() -> Iterator[Pair]:
 def gauge_left_as_it_was() -> Iterator[None]:
     """Without a replica it shows nothing."""
     yield
-    vars(metrics.REPLICA_LAG).pop("_value", None)
+    for gauge in (metrics.REPLICA_LAG, metrics.REPLICA_UP):
+        vars(gauge).pop("_value", None)
 
 
 @asynccontextmanager
@@ -114,6 +115,24 @@ async def test_replica_away__is_unfit_and_says_no_error(pair: Pair) -> None:
             async with replica.connection():
                 pass
         await nowhere.close()
+
+
+async def test_replica_gone__the_gauges_say_so_and_the_lag_grows(pair: Pair) -> None:
+    def shown() -> tuple[float | None, float]:
+        lag = metrics.REGISTRY.get_sample_value("renown_replica_lag_seconds")
+        assert lag is not None
+        return metrics.REGISTRY.get_sample_value("renown_replica_up"), lag
+
+    await pair.caught_up()
+    async with watched(pair) as (replica, _, pool):
+        await replica.look()
+        assert shown() == (1, 0)
+        await pool.close(grace_seconds=1)
+        await replica.look()
+        up, lag = shown()
+        await replica.look()
+        assert up == shown()[0] == 0
+        assert 0 < lag < shown()[1]
 
 
 async def test_primary_away__the_replica_still_answers(pair: Pair) -> None:

@@ -204,15 +204,22 @@ async def test_limits__of_each_kind__hold_in_its_sessions_and_for_its_logins(url
     async with acting(url, "readonly") as conn:
         assert await conn.fetchval("SHOW default_transaction_read_only") == "on"
     async with reading(url) as owner:
-        await owner.execute("CREATE ROLE test_login LOGIN PASSWORD 'x' IN ROLE renown_api")
+        login = "LOGIN PASSWORD 'x' IN ROLE renown_api"
+        await owner.execute(f"CREATE ROLE test_login {login}")
+        await owner.execute(f"CREATE ROLE test_limited {login} CONNECTION LIMIT 7")
         try:
             await roles.apply(owner, NAMES)
             (kept,) = await owner.fetchrow(
                 "SELECT rolconfig FROM pg_roles WHERE rolname = 'test_login'"
             ) or ([],)
+            connections = await owner.fetch(
+                "SELECT rolconnlimit FROM pg_roles WHERE rolname IN ('test_login', 'test_limited')"
+                " ORDER BY 1"
+            )
         finally:
-            await owner.execute("DROP ROLE test_login")
+            await owner.execute("DROP ROLE test_login, test_limited")
     assert "statement_timeout=30s" in kept
+    assert [row[0] for row in connections] == [7, roles.CONNECTIONS["api"]], "yours stays"
 
 
 async def test_migrate__by_a_version_with_other_rights__gives_them_again(url: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from renown.cli.failing import fail
@@ -43,6 +44,13 @@ def test_fail__what_the_caller_wrote__is_quoted_unless_it_is_already(
     fail(BadAgentKey("expected something else", key="base/42"))
 
     assert said(capsys) == "error: expected something else (got 'base/42')\n"
+
+
+def test_fail__a_right_that_the_user_of_the_database_lacks__says_who_may(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fail(asyncpg.InsufficientPrivilegeError("permission denied for table audit_log")) == 78
+    assert "owner" in said(capsys)
 
 
 def test_fail__several_wrong_settings__are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,13 +18,15 @@ import yaml
 
 from renown.cli.app import app
 from renown.settings import Settings, describe
+from renown.store.exported import MANIFEST
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINER = ROOT / "deploy/container"
 COMPOSE = ROOT / "deploy/compose"
 FILE: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
-OURS = ("api-1", "api-2", "index", "crawl", "watch", "notary", "migrate", "rights", "operator")
+ENDING = ("migrate", "rights", "operator", "backup", "audit", "export")
+OURS = ("api-1", "api-2", "index", "crawl", "watch", "notary", *ENDING)
 VARIABLES = {row.variable for row in describe()}
 
 
@@ -240,10 +242,120 @@ def test_compose__our_services__run_commands_and_settings_that_exist(name: str) 
     commands = {one.name or one.callback.__name__ for one in app.registered_commands}  # type: ignore[union-attr]
     commands |= {group.name or group.typer_instance.info.name for group in app.registered_groups}  # type: ignore[union-attr]
 
-    assert service.get("command", ["serve"])[0] in commands
+    if "entrypoint" in service:
+        assert service["entrypoint"] == ["with-secrets", "nightly"]
+        assert f"\n    {service['command'][0]})\n" in (CONTAINER / "nightly").read_text()
+    else:
+        assert service.get("command", ["serve"])[0] in commands
     assert set(service["environment"]) <= VARIABLES
     grace = int(service["stop_grace_period"].removesuffix("s"))
-    assert grace > float(service["environment"]["RENOWN_DRAIN_SECONDS"])
+    pause = float(service["environment"].get("RENOWN_DRAIN_PAUSE_SECONDS", 0))
+    assert grace > pause + float(service["environment"]["RENOWN_DRAIN_SECONDS"])
+
+
+def test_compose__an_api_that_stops__waits_until_the_proxy_has_turned_away() -> None:
+    proxy = (COMPOSE / "Caddyfile").read_text()
+    every, fails = re.findall(r"health_interval (\d+)s|health_fails (\d+)", proxy)
+    pause = float(SERVICES["api-1"]["environment"]["RENOWN_DRAIN_PAUSE_SECONDS"])
+
+    assert pause > float(every[0]) * float(fails[1])
+
+
+def test_compose__pgbouncer__is_configured_by_the_file_that_the_tests_run() -> None:
+    (mounted,) = SERVICES["pgbouncer"]["volumes"]
+    text = (ROOT / "deploy/pgbouncer/pgbouncer.ini").read_text()
+
+    assert (COMPOSE / mounted.split(":")[0]).resolve() == ROOT / "deploy/pgbouncer/pgbouncer.ini"
+    assert "host=postgres port=5432" in text
+    assert "auth_file = /run/secrets/userlist.txt" in text
+    assert "\nlisten_port = 6432\n" in text
+
+
+def test_compose__disks__are_those_of_postgresql_by_the_names_that_rules_show() -> None:
+    seen = dict(one.split(":")[:2] for one in SERVICES["disks"]["volumes"])
+    config = yaml.safe_load((COMPOSE / "prometheus.yml").read_text())
+    (job,) = [one for one in config["scrape_configs"] if one["job_name"] == "disks"]
+
+    assert {"postgres", "replica"} <= set(seen)
+    for volume, place in seen.items():
+        found = re.fullmatch(job["metric_relabel_configs"][0]["regex"], place)
+        assert found is not None
+        assert found[1] == volume
+    assert all(one.endswith(":ro") for one in SERVICES["disks"]["volumes"])
+
+
+# What ends -----------------------------------------------------------------------------------
+
+
+def nightly(folder: Path, *arguments: str, fail: str = "never") -> tuple[int, list[str]]:
+    """Exit code, and what it had a `renown` do that only notes it, and makes files."""
+    shutil.copy(CONTAINER / "nightly", folder)
+    (folder / "renown").write_text(
+        '#!/bin/sh\necho "$*" >>"$LOG"\ncase "$*" in *"$FAIL"*) exit 65 ;; esac\n'
+        'case "$*" in "db backup "*) touch "$3" "$3.manifest.json" ;; esac\n'
+    )
+    (folder / "renown").chmod(0o755)
+    done = subprocess.run(
+        [folder / "nightly", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "LOG": str(folder / "log"),
+            "FAIL": fail,
+            "RENOWN_EXPORTS_DIR": str(folder / "exports"),
+        },
+        check=False,
+        capture_output=True,
+    )
+    log = folder / "log"
+    return done.returncode, log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.mark.parametrize("fail", ["never", "db verify"])
+def test_nightly_backup__old_ones__go_only_after_the_new_one_was_checked(
+    tmp_path: Path, fail: str
+) -> None:
+    kept = tmp_path / "back ups"
+    kept.mkdir()
+    for day in range(1, 5):
+        (kept / f"renown-2026010{day}T000000Z").touch()
+        (kept / f"renown-2026010{day}T000000Z.manifest.json").touch()
+    (kept / "somebody-elses.manifest.json").touch()
+
+    code, log = nightly(tmp_path, "backup", str(kept), "2", fail=fail)
+
+    made = log[0].removeprefix("db backup ")
+    assert log[1] == f"db verify {made}"
+    left = sorted(path.name for path in kept.iterdir() if path.name.endswith("Z"))
+    if fail == "never":
+        assert (code, left) == (0, ["renown-20260104T000000Z", Path(made).name])
+        assert len(list(kept.iterdir())) == 5
+    else:
+        assert (code, len(left)) == (65, 5)
+
+
+def test_nightly_audit__a_log_that_was_altered__loses_nothing(tmp_path: Path) -> None:
+    assert nightly(tmp_path, "audit", fail="audit verify") == (65, ["audit verify"])
+    (tmp_path / "log").unlink()
+    assert nightly(tmp_path, "audit") == (0, ["audit verify", "audit retention --yes"])
+
+
+def test_nightly_export__finished_ones__go_but_for_the_newest(tmp_path: Path) -> None:
+    for name, finished in (("20260101T0Z", True), ("20260102T0Z", False), ("20260103T0Z", True)):
+        (tmp_path / "exports" / name).mkdir(parents=True)
+        if finished:
+            (tmp_path / "exports" / name / MANIFEST).touch()
+
+    code, log = nightly(tmp_path, "export", "1")
+
+    left = sorted(path.name for path in (tmp_path / "exports").iterdir())
+    assert (code, log, left) == (0, ["export"], ["20260102T0Z", "20260103T0Z"])
+
+
+@pytest.mark.parametrize("arguments", [(), ("everything",)])
+def test_nightly__nothing_it_knows__says_how_to_use_it(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    assert nightly(tmp_path, *arguments) == (64, [])
 
 
 def test_compose__subnet_of_the_proxy__is_whom_the_api_trusts() -> None:
@@ -263,7 +375,7 @@ def test_compose__prometheus__asks_every_process_and_loads_every_rule() -> None:
         for target in one["targets"]
     }
 
-    assert asked == {*OURS} - {"migrate", "rights", "operator"}
+    assert asked == {*OURS} - {*ENDING}
     for name in asked:
         assert set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"]), name
     assert config["rule_files"] == ["rules/*.rules.yml"]

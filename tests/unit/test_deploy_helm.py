@@ -29,6 +29,7 @@ WHOLE: dict[str, Any] = SMALLEST | {
     "probe": {"enabled": True},
     "api": {"trustedProxies": ["10.0.0.0/8"], "autoscaling": {"enabled": False}},
     "notary": {"checkpoints": {"existingClaim": "kept-elsewhere"}},
+    "nightly": {"export": {"enabled": True, "existingClaim": "bulk"}, "backup": {"keep": 3}},
     "ingress": {
         "enabled": True,
         "host": "renown.example",
@@ -90,6 +91,8 @@ def pods(found: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, dict[str, Any
     for one in found:
         if one["kind"] in ("Deployment", "Job"):
             yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+        if one["kind"] == "CronJob":
+            yield one["metadata"]["name"], one["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
 
 VARIANTS = [
@@ -194,6 +197,41 @@ def test_chart__api__drains_before_it_is_killed_and_is_never_all_gone() -> None:
     assert scaler["minReplicas"] >= 2
 
 
+def test_chart__every_night__backups_audit_and_bulk_files_by_whom_they_need() -> None:
+    def mounts(container: dict[str, Any]) -> dict[str, bool]:
+        return {one["mountPath"]: one.get("readOnly", False) for one in container["volumeMounts"]}
+
+    found = dict(pods(objects(WHOLE)))
+    jobs = {
+        name.removeprefix("rep-renown-nightly-"): pod["containers"][0]
+        for name, pod in found.items()
+        if "-nightly-" in name
+    }
+    secrets = {
+        name: [one["secretRef"]["name"] for one in job["envFrom"] if "secretRef" in one]
+        for name, job in jobs.items()
+    }
+    schedules = [one["spec"]["schedule"] for one in of_kind(objects(WHOLE), "CronJob").values()]
+
+    assert {name: job["args"] for name, job in jobs.items()} == {
+        "backup": ["backup", "/var/lib/renown/backups", "3"],
+        "audit": ["audit"],
+        "export": ["export", "7"],
+    }
+    assert {tuple(job["command"]) for job in jobs.values()} == {("with-secrets", "nightly")}
+    assert secrets["backup"] == ["renown-migration"]
+    assert secrets["audit"][-1] == "renown-migration"  # the last one's DATABASE_URL wins
+    assert secrets["export"] == ["renown-crawler"]
+    assert mounts(jobs["backup"])["/var/lib/renown/backups"] is False
+    assert mounts(jobs["export"])["/var/lib/renown/exports"] is False
+    assert mounts(found["rep-renown-api"]["containers"][0])["/var/lib/renown/exports"] is True
+    assert len(set(schedules)) == 3
+    assert set(of_kind(objects(SMALLEST), "CronJob")) == {
+        "rep-renown-nightly-backup",
+        "rep-renown-nightly-audit",
+    }
+
+
 def test_chart__migrations__run_before_and_after_and_only_then_remove() -> None:
     def hooks(found: tuple[dict[str, Any], ...]) -> dict[str, list[str]]:
         return {
@@ -227,7 +265,7 @@ def test_network__who_calls_strangers__reaches_the_public_network_alone(
     assert not reaches(found, component, "1.1.1.1", 5432)
 
 
-@pytest.mark.parametrize("component", ["notary", "migration"])
+@pytest.mark.parametrize("component", ["notary", "migration", "nightly"])
 def test_network__who_needs_nobody__reaches_no_address(component: str) -> None:
     found = objects(SMALLEST)
 
@@ -319,6 +357,8 @@ def test_values__of_secret_settings__are_all_refused_as_plain_ones() -> None:
         {"ingress": {"enabled": True, "host": ""}},
         {"notary": {"replicas": 2}},
         {"replicaCount": 2},
+        {"nightly": {"export": {"enabled": True}}},
+        {"nightly": {"audit": {"schedule": "daily"}}},
         {"networkPolicy": {"privateV4": ["everything"]}},
     ],
     ids=json.dumps,

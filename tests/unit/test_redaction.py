@@ -33,6 +33,7 @@ def body(value: Any, cap: int = CAP) -> Any:
         *("pepper", "key_pepper", "password", "passphrase", "api_key", "apiKey", "Authorization"),
         *("cookie", "access_token", "token", "dsn", "message", "siwe", "jwt", "r", "s", "yParity"),
         *("signedTransaction", "signed_message", "client_secret", "credentials"),
+        *("pwd", "db_pwd", "pass", "auth", "session", "session_id", "otp", "pin", "accessKeyId"),
     ],
 )
 @pytest.mark.parametrize("value", ["x1", 7, ["x1"], {"a": "x1"}])
@@ -46,6 +47,7 @@ def test_members__whose_names_tell_a_secret__are_hidden_whole(name: str, value: 
         *(("uri", "ipfs://x"), ("from", ADDRESS), ("token", ADDRESS), ("token_id", 5)),
         *(("nonce", 12), ("tag1", "starred"), ("key", "8453:42"), ("assigned", "x")),
         *(("values", [1, 2]), ("strategy", "x"), ("is_private", True), ("withdrawn", "x")),
+        *(("passed", 3), ("author", "x"), ("pinned", "x"), ("options", "x")),
         *(("password", None), ("content_hash", "0x" + "5c" * 32), ("response", 9)),
         ("value", 2**127),
     ],
@@ -54,7 +56,7 @@ def test_members__that_are_public__stay(name: str, value: Any) -> None:
     assert body({name: value}) == {name: value}
 
 
-@pytest.mark.parametrize("name", ["key", "pk", "sk", "signing_key", "priv", "wif"])
+@pytest.mark.parametrize("name", ["key", "pk", "sk", "owner_pk", "signing_key", "priv", "wif"])
 def test_texts__that_could_be_private_keys__are_hidden_under_such_names_only(name: str) -> None:
     for text in ("ca" * 32, "0x" + "ca" * 32):
         assert body({name: text}) == {name: HIDDEN}
@@ -78,6 +80,14 @@ def test_texts__that_could_be_private_keys__are_hidden_under_such_names_only(nam
         ("c4" * 64, "c4c4"),
         ('password = "hunter 22"', "hunter 22"),
         ('{"signature": "0x11aa22"}', "0x11aa22"),
+        ("Authorization: t0k3n-x", "t0k3n-x"),
+        ("authorization: Token t0k3n-x", "t0k3n-x"),
+        ('{"Authorization": "Token t0k3n-x"}', "t0k3n-x"),
+        ("Cookie: a=1; sid=t0k3n-x", "t0k3n-x"),
+        ("password: two words", "words"),
+        ("mnemonic: legal winner thank year", "winner"),
+        ("ghp_" + "a1B2" * 9, "a1B2"),
+        ("sk-" + "a1B2" * 9, "a1B2"),
         ('{\\"private_key\\":\\"0x11aa22\\"}', "0x11aa22"),
         ("data:application/json;base64,aHVudGVyMjI=", "aHVudGVyMjI"),
     ],
@@ -87,6 +97,13 @@ def test_texts__that_look_like_secrets__are_hidden_in_values_and_names(
 ) -> None:
     for kept in (body({"a": [text]}), body({text: 1}), body(text), shown_text(text, 200)):
         assert secret not in json.dumps(kept), kept
+
+
+def test_values__beside_a_name_that_tells_a_secret__are_hidden() -> None:
+    headers = [{"name": "Authorization", "value": "x1"}, {"name": "Accept", "value": "x1"}]
+    assert body(headers) == [
+        *({"name": "Authorization", "value": HIDDEN}, {"name": "Accept", "value": "x1"}),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ DATABASE = Dashboard(
                     "Rolled back",
                     '(sum(rate(renown_db_transactions_total{outcome="rolled_back"}[5m]))'
                     " or vector(0))"
-                    " / sum(rate(renown_db_transactions_total[5m]))",
+                    ' / sum(rate(renown_db_transactions_total{outcome!="refused"}[5m]))',
                     "Share of transactions that were rolled back, over five minutes.",
                     unit="percentunit",
                     warn=0.05,

@@ -192,6 +192,7 @@ def _configure(settings: Settings, *, signs: bool) -> None:
     metrics.configured(
         api=True,
         audit=settings.audit,
+        crawler=settings.crawl,
         signer=signs,
         redis=settings.redis_url is not None,
         replica=settings.database_replica_url is not None,
@@ -204,7 +205,9 @@ def _configure(settings: Settings, *, signs: bool) -> None:
 
 
 def _expected(settings: Settings) -> Expected:
-    folders = {"data": settings.data_dir, "exports": settings.exports_folder}
+    folders = {"exports": settings.exports_folder}
+    if settings.database_url is None:  # the data directory is here, and all are of one disk
+        folders |= {"data": settings.data_dir, "audit": settings.audit_folder}
     return Expected(
         ready_lag_seconds=settings.ready_lag_seconds,
         replica_max_lag_seconds=settings.replica_max_lag_seconds,
@@ -214,7 +217,7 @@ def _expected(settings: Settings) -> Expected:
         chains=frozenset(find(name).slug for name in settings.chains)
         if "chains" in settings.model_fields_set
         else None,
-        folders=folders | {"audit": settings.audit_folder},
+        folders=folders,
     )
 
 

@@ -13,7 +13,8 @@ import msgspec
 from renown.audit.chain import FIRST_LINK
 from renown.audit.merkle import EMPTY_ROOT, Frontier
 from renown.audit.proofs import read_payload
-from renown.audit.ranges import Ranges, ranges_of
+from renown.derive.ranges import Ranges
+from renown.derive.retentions import Retention, read_retention
 from renown.errors import AuditBroken
 
 MOST_NAMED = 10_000
@@ -99,7 +100,7 @@ class Walk:
         self.has_stopped = False
         self.entries = 0
         self.missing = Ranges()
-        self.removed = Ranges()
+        self.retentions: list[Retention] = []
         self._missing_ids: dict[int, int] = {}
         self._frontier = Frontier()
         self._link = FIRST_LINK
@@ -214,11 +215,11 @@ class Walk:
             self.has_stopped = True
             self.findings.add(kind, self._next, about)
 
-    def unexplained(self, limit: int) -> list[tuple[int, int | None]]:
-        """Entries that are missing and that no retention removed: places and, for the first ones,
-        ids."""
+    def unexplained(self, explained: Ranges, limit: int) -> list[tuple[int, int | None]]:
+        """Entries that are missing at other places than `explained`: places and, for the first
+        ones, ids."""
         found = []
-        for seq in self.missing.without(self.removed):
+        for seq in self.missing.without(explained):
             found.append((seq, self._missing_ids.get(seq)))
             if len(found) == limit:
                 break
@@ -265,9 +266,9 @@ class Walk:
         except AuditBroken:
             return
         if entry["action"] == "retention":
-            # It can have removed only what was there before it.
-            for first, last in ranges_of(entry["detail"]):
-                self.removed.add(first, min(last, seq - 1))
+            retention = read_retention(entry["at_us"], entry["detail"], seq)
+            if retention is not None:
+                self.retentions.append(retention)
 
 
 def differing_node(made: Levels, stored: Mapping[tuple[int, int], bytes]) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from renown.cli import (
+    audit_alarms,
     audit_checkpoints,
     audit_facts,
     audit_retention,
@@ -64,6 +65,7 @@ def add_to(app: typer.Typer) -> None:
         )
     )(check)
     audit_app.command(epilog=examples("renown audit consistency 1000 25000"))(consistency)
+    audit_alarms.add_to(audit_app)
     audit_checkpoints.add_to(audit_app)
     audit_review.add_to(audit_app)
     audit_retention.add_to(audit_app)

@@ -155,7 +155,7 @@ async def _accept(where: Database, folder: CheckpointFolder, *, yes: bool) -> bo
     from renown.ingest.notary.sequencing import frontier
     from renown.store.audit_entries import NewEntry, append
     from renown.store.audit_leaves import head
-    from renown.store.pool import transaction
+    from renown.store.pool import naming_failures, transaction
 
     last = folder.latest()
     async with where.reading() as conn:
@@ -180,7 +180,8 @@ async def _accept(where: Database, folder: CheckpointFolder, *, yes: bool) -> bo
             },
         }
         # The entry first: without the word of it nothing is given up.
-        await append(conn, [NewEntry(action="restore", subject="audit_log", detail=detail)])
+        with naming_failures():
+            await append(conn, [NewEntry(action="restore", subject="audit_log", detail=detail)])
     aside = folder.set_aside()
     say(f"the checkpoints are kept as {aside}")
     return True

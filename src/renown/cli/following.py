@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from renown.chain.source import ChainSource, Patience
 from renown.cli.beside import beside
@@ -29,12 +28,8 @@ async def follow(
     jobs: Sequence[Job],
     *,
     until: int | None,
-    folders: Mapping[str, Path] | None = None,
 ) -> None:
     """Follow the chains of `jobs` and show how it goes, until cancelled or `until` is stored.
-
-    Args:
-        folders: whose disks are measured, by their names in metrics.
 
     Raises:
         RenownError: of the first chain that can go on no more, when it is the only one.
@@ -65,7 +60,7 @@ async def follow(
                 terms_every=1 if small else upkeep.TERMS_EVERY,
             ),
             upkeep.check_for_ever(where.connect, jobs, retry_seconds=retry_seconds),
-            measure_for_ever(where.connect, folders or {}),
+            measure_for_ever(where.connect),
         ),
     ):
         await supervisor.run(jobs, until=until)

@@ -53,11 +53,16 @@ def bind(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, bound: socket.socket, *, drain_seconds: float = DRAIN_SECONDS
+    app: ASGIApp,
+    bound: socket.socket,
+    *,
+    drain_seconds: float = DRAIN_SECONDS,
+    pause_seconds: float = 0.0,
 ) -> AsyncIterator[None]:
     """Serve `app` on `bound` for as long as the block runs.
 
-    At its end nobody is let in any more, `app.state.draining` is true, and what was asked is
+    At its end `app.state.draining` is true. For `pause_seconds` all is served as before, so that
+    who looks at `/readyz` learns of it; then nobody is let in any more, and what was asked is
     answered, `drain_seconds` long; what takes longer is cut off.
 
     Raises:
@@ -71,7 +76,7 @@ async def serving(
         server_header=False,
         proxy_headers=False,  # whom to believe about the peer is for `client_address` to say
     )
-    server = _Server(config, app, drain_seconds)
+    server = _Server(config, app, drain_seconds, pause_seconds)
     running = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         await server.listening.wait()
@@ -92,11 +97,14 @@ def url(host: str, port: int) -> str:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: ASGIApp, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: ASGIApp, drain_seconds: float, pause_seconds: float
+    ) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
         self._app = app
         self._drain_seconds = drain_seconds
+        self._pause_seconds = pause_seconds
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -113,13 +121,14 @@ class _Server(uvicorn.Server):
             self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, answer what those that are open still ask, then end.
+        """Say so, take no more connections, answer what those that are open still ask, then end.
 
         The base would close connections whose request is on its way, or was never looked at.
         """
-        give_up_at = monotonic() + self._drain_seconds
         if (state := getattr(self._app, "state", None)) is not None:
             state.draining = True
+        await self._pause()
+        give_up_at = monotonic() + self._drain_seconds
         # Every answer from now on ends its connection.
         self.server_state.default_headers = [
             *self.server_state.default_headers,
@@ -139,16 +148,25 @@ class _Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment] # any number
         await super().shutdown()
 
+    async def _pause(self) -> None:
+        """Let it get about that we go."""
+        await asyncio.sleep(self._pause_seconds)
+
     async def _stop_listening(self, sockets: list[socket.socket]) -> None:
         """Close the listeners, but leave nobody behind who was already let in by the kernel."""
+        loop = asyncio.get_running_loop()
         last = [one.dup() for one in sockets]
+        for one in sockets:
+            loop.remove_reader(one)
+        # Whoever the loop has just let in gets a server that is open still: a closed one drops him.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for one in sockets:
             one.close()
         for _ in range(3):  # the loop lets go of them in its next rounds
             await asyncio.sleep(0)
-        loop = asyncio.get_running_loop()
         late: list[socket.socket] = []
         for one in last:
             one.setblocking(False)

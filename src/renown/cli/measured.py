@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from renown.cli.beside import beside
 from renown.cli.console import say
 from renown.cli.settings_seen import note
+from renown.ingest.measuring import measure_disks_for_ever
 from renown.obs import metrics
 from renown.obs.tracing import TRACES
 from renown.settings import Settings
@@ -22,13 +23,20 @@ if TYPE_CHECKING:
     from renown.store.pulse import Pulse
 
 
-def folders_of(settings: Settings) -> dict[str, Path]:
-    """The folders that an installation writes to, by the names they have in metrics."""
-    return {
+def folders_of(settings: Settings, *parts: str) -> dict[str, Path]:
+    """The folders that a process of these parts writes to, by the names they have in metrics.
+
+    All of them for `up`, and where the data directory holds the database: then all is on one disk,
+    which is everybody's matter.
+    """
+    folders = {
         "data": settings.data_dir,
         "exports": settings.exports_folder,
         "audit": settings.audit_folder,
     }
+    if "up" in parts or settings.database_url is None:
+        return folders
+    return {"audit": folders["audit"]} if "notary" in parts else {}
 
 
 @asynccontextmanager
@@ -60,6 +68,8 @@ async def measured_here(
             TRACES.start(settings.traces_url.get_secret_value(), share=settings.traces_share)
             stack.push_async_callback(asyncio.to_thread, TRACES.stop)
         if port is not None:
+            disks = measure_disks_for_ever(folders_of(settings, *parts))
+            await stack.enter_async_context(beside(disks))
             await stack.enter_async_context(_serving(settings.metrics_host, port, where))
         yield
 

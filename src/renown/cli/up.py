@@ -76,10 +76,13 @@ def up(
     check_nodes(settings, chains)
 
     async def work() -> None:
+        from renown.cli.beside import beside
         from renown.cli.listening import bind
+        from renown.cli.measured import folders_of
         from renown.cli.notary import notarising
         from renown.cli.settings_seen import note
         from renown.cli.writing import writing
+        from renown.ingest.measuring import measure_disks_for_ever
         from renown.obs import metrics
 
         async with AsyncExitStack() as stack:
@@ -96,6 +99,8 @@ def up(
                 crawler=settings.crawl,
                 prober=settings.probe,
             )
+            disks = measure_disks_for_ever(folders_of(settings, "up"))
+            await stack.enter_async_context(beside(disks))
             await stack.enter_async_context(notarising(settings, where))
             alone = all(starts_devnet(settings, deployment) for deployment in chains)
             found = await stack.enter_async_context(writing(settings, own_devnet=alone))
@@ -179,8 +184,13 @@ async def answering(
             signer=found.signer,
             signer_is_open=found.signer_is_open,
         )
-        drain_seconds = settings.drain_seconds
-        await stack.enter_async_context(serving(app, bound, drain_seconds=drain_seconds))
+        serves = serving(
+            app,
+            bound,
+            drain_seconds=settings.drain_seconds,
+            pause_seconds=settings.drain_pause_seconds,
+        )
+        await stack.enter_async_context(serves)
         say(f"serving {base}/ (pages), {base}/v1/agents (API), {base}/docs (its documentation)")
         yield
 
@@ -215,7 +225,6 @@ async def index_chains(
     """
     from renown.cli.crawling import NOWHERE, reading_documents
     from renown.cli.following import follow
-    from renown.cli.measured import folders_of
     from renown.cli.own_devnet import own_devnet
     from renown.cli.runtime import job
     from renown.cli.settling import settling
@@ -234,7 +243,7 @@ async def index_chains(
             await stack.enter_async_context(settling(settings, where, found))
         if documents:
             await stack.enter_async_context(reading_documents(settings, where, near))
-        await follow(where, jobs, until=until, folders=folders_of(settings))
+        await follow(where, jobs, until=until)
 
 
 def check_nodes(settings: Settings, chains: Sequence[Deployment]) -> None:

@@ -23,6 +23,7 @@ from renown.chain.source import CallReverted, LogCount
 from renown.errors import NodeError, NodeInconsistent, NoNodeLeft
 from renown.spec.deployments import Deployment
 from renown.store import facts
+from renown.store.audit_entries import say_unattended
 from renown.store.pool import Conn
 from renown.types import BlockRef
 
@@ -131,6 +132,7 @@ async def check(
         findings=findings,
         operators=sorted(operators),
     )
+    await say_unattended(conn)
     await conn.execute(
         SAVE,
         chain_id,

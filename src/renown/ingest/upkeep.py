@@ -16,6 +16,7 @@ from renown.chain.source import ChainSource
 from renown.ingest import coverage
 from renown.ingest.supervise import Job
 from renown.store import idempotency
+from renown.store.audit_entries import say_unattended
 from renown.store.pool import Conn, naming_failures
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ async def refresh_for_ever(
             conn = await connect()
             try:
                 with naming_failures():
+                    await say_unattended(conn)
                     await conn.execute(REFRESH)
                     if round_number % terms_every == 0:
                         await conn.execute(REFRESH_TERMS)

@@ -24,18 +24,22 @@ _MARGIN = 4_096
 """Characters redacted behind the last that is shown: what begins before the cut is recognised."""
 
 _NAMES = (
-    r"authori[sz]ation|cookie|password|passwd|passphrase|secret|token|credential|api[_-]?key"
+    r"authori[sz]ation|cookie|access[_-]?key|password|passwd|passphrase|secret|token|credential|api[_-]?key"
     r"|private|mnemonic|dsn|pepper|signature|signed[_-]?(?:tx|transaction|message)"
     r"|(?<![a-z])(?:seed|raw|siwe|jwt)(?![a-z])|raw[_-]?(?:tx|transaction)|seed[_-]?phrase"
 )
 SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
 """Names of what is never written down, in a log line or anywhere."""
-_BODY_NAME = re.compile(rf"{_NAMES}|^(?:message|r|s|v|y_?parity)$", re.IGNORECASE)
+_BODY_NAME = re.compile(
+    rf"{_NAMES}|^(?:message|r|s|v|y_?parity)$"
+    r"|(?<![a-z])(?:pwd|pass|auth|session|otp|pin)(?![a-z])",
+    re.IGNORECASE,
+)
 # Public in this field, though a name of theirs looks otherwise.
 _PUBLIC_NAME = re.compile(
     r"tokens?|(?:pay(?:ment)?_)?token_(?:id|address|symbol|decimals)", re.IGNORECASE
 )
-_KEYLIKE_NAME = re.compile(r"key|priv|^[ps]k$|wif|entropy", re.IGNORECASE)
+_KEYLIKE_NAME = re.compile(r"key|priv|(?:^|_)[ps]k$|wif|entropy", re.IGNORECASE)
 _KEY_SIZED = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -49,6 +53,21 @@ _HOST = re.compile(
     r"(?=[/?#]|$)"
 )
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
+# Whatever their scheme, and several of them, to the end of the line.
+_HEADER = re.compile(
+    r"(authori[sz]ation|cookie)(\\*[\"']?\s*[=:]\s*)(\\*[\"']?)[^\r\n\"'\\]+", re.IGNORECASE
+)
+# People write these with spaces in them.
+_WORDS = re.compile(
+    r"(passw(?:or)?d|passphrase|mnemonic|seed[_ -]?phrase)(\\*[\"']?\s*[=:]\s*)"
+    r"(\\*'[^']*'|\\*\"[^\"]*\"|[^\r\n,;&\"'}]+)",
+    re.IGNORECASE,
+)
+_PHRASES = ("passw", "passphrase", "mnemonic", "phrase")
+_PREFIXES = ("ghp_", "gho_", "ghr_", "ghs_", "ghu_", "github_pat_", "sk-")
+_PREFIXED = re.compile(
+    r"(?<![A-Za-z0-9])(gh[oprsu]_|github_pat_|sk-)[A-Za-z0-9_-]{16,}", re.IGNORECASE
+)
 _API_KEY = re.compile(r"ak_[a-z]+_[A-Za-z0-9_]{16,}", re.IGNORECASE)
 _ASSIGNED_WORDS = ("passw", "api", "token", "secret", "private", "mnemonic", "pepper", "signature")
 _ASSIGNED = re.compile(
@@ -88,8 +107,15 @@ def redact_text(text: str) -> str:
         text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
     if "ak_" in lower:
         text = _API_KEY.sub(f"ak_{HIDDEN}", text)
-    if ("=" in lower or ":" in lower) and any(word in lower for word in _ASSIGNED_WORDS):
-        text = _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
+    if any(prefix in lower for prefix in _PREFIXES):
+        text = _PREFIXED.sub(rf"\1{HIDDEN}", text)
+    if "=" in lower or ":" in lower:
+        if "authori" in lower or "cookie" in lower:
+            text = _HEADER.sub(rf"\1\2\3{HIDDEN}", text)
+        if any(word in lower for word in _PHRASES):
+            text = _WORDS.sub(rf"\1\2{HIDDEN}", text)
+        if any(word in lower for word in _ASSIGNED_WORDS):
+            text = _ASSIGNED.sub(rf"\1\2{HIDDEN}", text)
     if "eyJ" in text:
         text = _DOTTED.sub(_without_jwt, text)
     return _LONG_HEX.sub(HIDDEN, text) if len(text) >= _LONG_DIGITS else text
@@ -170,12 +196,16 @@ class _Room:
 
     def _members(self, value: dict[Any, Any], levels: int) -> dict[str, Any]:
         kept: dict[str, Any] = {}
+        called = value.get("name")  # as lists of headers have it
+        tells = isinstance(called, str) and _name(called[: _LONGEST_NAME + _MARGIN]).tells_secret(
+            ""
+        )
         for name, item in value.items():
             if self._full():
                 break
             told = _name(str(name)[: _LONGEST_NAME + _MARGIN])
             self._take(len(told.shown) + 4)
-            if item is None or not told.tells_secret(item):
+            if item is None or not (told.tells_secret(item) or (tells and name == "value")):
                 kept[told.shown] = self.shown(item, levels - 1)
             else:
                 kept[told.shown] = HIDDEN

@@ -11,6 +11,7 @@ A commit of blocks without logs has no entry: the next one's `from_block` covers
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
@@ -19,7 +20,7 @@ import msgspec
 from renown.obs import metrics
 from renown.obs.acting import ACTING
 from renown.store.audit_entries import NewEntry, append
-from renown.store.audit_facts import hash_of_blocks, statements
+from renown.store.audit_facts import Blocks, hash_of_blocks, removed_up_to, statements
 from renown.store.pool import Conn, Tx
 
 
@@ -98,9 +99,8 @@ async def say_refold(
         "position": position,
     }
     if learnt_blocks:
-        said = await statements(tx, chain_id)
         blocks = sorted(set(learnt_blocks))
-        changed = [s for s in said if any(s.from_block <= b <= s.to_block for b in blocks)]
+        changed = [s async for s in statements(tx, chain_id) if _holds_any(s, blocks)]
         detail["learnt"] = len(learnt_blocks)
         detail["ranges"] = [
             msgspec.to_builtins(await hash_of_blocks(tx, chain_id, s.from_block, s.to_block))
@@ -118,9 +118,13 @@ async def say_forget(
 
 
 async def told_to(conn: Conn, chain_id: int) -> int | None:
-    """Up to which block the log tells of the chain; None: of none that is stored now."""
+    """Up to which block the log tells of the chain; None: of none that is stored now, or what it
+    told last went by retention."""
     row = await conn.fetchrow(LAST_TOLD, _subject(chain_id))
-    return None if row is None or row[0] == "forget" else row[1]
+    if row is None or row[0] == "forget" or row[2] <= await removed_up_to(conn):
+        return None
+    told_to: int = row[1]
+    return told_to
 
 
 async def _say(tx: Tx, chain_id: int, action: str, detail: dict[str, Any]) -> None:
@@ -131,23 +135,32 @@ async def _say(tx: Tx, chain_id: int, action: str, detail: dict[str, Any]) -> No
     metrics.AUDIT_ENTRIES.labels(action).inc()
 
 
+def _holds_any(stretch: Blocks, blocks: Sequence[int]) -> bool:
+    at = bisect_left(blocks, stretch.from_block)
+    return at < len(blocks) and blocks[at] <= stretch.to_block
+
+
 def _subject(chain_id: int) -> str:
     return f"chain:{chain_id}"
 
 
 # The latest commit that begins at or below the block is the one that holds it, as commits follow
-# each other: those that a reorganisation took back and that begin below were told anew.
+# each other: those that a reorganisation took back and that begin below were told anew. Ids, not
+# times, are in the order of one chain's entries: a clock may be set back. All kinds of entries are
+# named as the index on them does.
 CUT: LiteralString = """
 SELECT (detail ->> 'from_block')::bigint, (detail ->> 'to_block')::bigint
   FROM audit_log
- WHERE subject = $1 AND action = 'commit' AND (detail ->> 'from_block')::bigint <= $2
- ORDER BY at DESC, entry_id DESC LIMIT 1
+ WHERE subject = $1 AND action = 'commit' AND action IN ('commit', 'retract', 'repair')
+   AND (detail ->> 'from_block')::bigint <= $2
+ ORDER BY entry_id DESC LIMIT 1
 """
 LAST_TOLD: LiteralString = """
-SELECT detail ->> 'what', (detail ->> 'to_block')::bigint
+SELECT detail ->> 'what', (detail ->> 'to_block')::bigint, entry_id
   FROM audit_log
  WHERE subject = $1
    AND (action IN ('commit', 'retract')
         OR action = 'repair' AND detail ->> 'what' IN ('forget', 'rewind'))
- ORDER BY at DESC, entry_id DESC LIMIT 1
+   AND action IN ('commit', 'retract', 'repair')
+ ORDER BY entry_id DESC LIMIT 1
 """

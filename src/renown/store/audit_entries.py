@@ -57,6 +57,7 @@ SELECT coalesce(at, clock_timestamp() - make_interval(secs => ago_seconds)), act
     AS e (at, action, subject, subject_key, request_id, account_id, key_id, wallet, address,
           user_agent, method, route, status, duration_ms, detail, ago_seconds)
 """
+_UNATTENDED: LiteralString = "SET renown.indexer = 'on'"
 _ACTING: LiteralString = "SELECT set_config('renown.acting', $1, $2)"
 
 
@@ -93,6 +94,12 @@ async def say_who_for_good(conn: Conn) -> None:
     acting = ACTING.get()
     if acting is not None:
         await conn.execute(_ACTING, msgspec.json.encode(acting).decode(), False)
+
+
+async def say_unattended(conn: Conn) -> None:
+    """Tell the triggers that what is changed on a connection of one's own follows from the chains,
+    by work that nobody asks for: see `audit_foreign_write`."""
+    await conn.execute(_UNATTENDED)
 
 
 def _held(text: str | None) -> str | None:

@@ -11,6 +11,7 @@ import msgspec
 from renown.derive.facts_hash import FactsHash
 from renown.spec.events import Fact, Quarantined
 from renown.store import facts
+from renown.store.audit_stream import retentions
 from renown.store.pool import Conn, Tx, transaction
 
 _PREFETCH = 1_000
@@ -66,68 +67,69 @@ async def hash_of_blocks(tx: Tx, chain_id: int, first: int, last: int) -> Blocks
     return Blocks(first, last, total.logs, total.hexdigest())
 
 
-async def statements(tx: Tx, chain_id: int) -> list[Blocks]:
-    """What the log says of the chain's blocks as they are now, ascending and without overlap."""
-    said: list[Blocks] = []
-    async for action, what, detail in tx.cursor(TOLD, f"chain:{chain_id}", prefetch=_PREFETCH):
-        told = msgspec.json.decode(detail)
-        if action == "commit":
-            logs = told["facts"] + told["quarantined"]
-            said.append(Blocks(told["from_block"], told["to_block"], logs, told["facts_sha256"]))
-            continue
-        if what == "forget":
-            said.clear()
-        anew = {one["from_block"]: Blocks(**one) for one in told.get("ranges", ())}
-        if action == "retract" or what == "rewind":
-            while said and said[-1].to_block > told["to_block"]:
-                cut = said.pop()
-                if cut.from_block in anew:
-                    said.append(anew.pop(cut.from_block))
-                    break
-        else:
-            said = [anew.get(one.from_block, one) for one in said]
-    return said
+async def statements(tx: Tx, chain_id: int) -> AsyncIterator[Blocks]:
+    """What the log says of the chain's blocks as they are now, ascending and without overlap.
+
+    Of what was told before the newest entry that retention removed, nothing: what took it back may
+    be gone. The database sorts, so that memory does not grow with it.
+    """
+    removed = await removed_up_to(tx)
+    async for row in tx.cursor(TOLD, f"chain:{chain_id}", removed, prefetch=_PREFETCH):
+        yield Blocks(*row)
+
+
+async def removed_up_to(conn: Conn) -> int:
+    """The highest id of an entry that retention removed; -1: it removed none."""
+    first: list[int] = []
+    last: list[int] = []
+    for told in await retentions(conn):
+        first += [one[0] for one in told.ranges]
+        last += [one[1] for one in told.ranges]
+    found: int = await conn.fetchval(REMOVED, first, last)
+    return found
 
 
 async def check_facts(conn: Conn, chain_id: int) -> FactsVerdict:
     """Compare what is stored of a chain with what the log says, in one snapshot. Read-only."""
     async with transaction(conn, "repeatable_read") as tx:
-        said = await statements(tx, chain_id)
         last = await tx.fetchval(HEAD, chain_id)
-        return await _compared(tx, chain_id, said, -1 if last is None else last)
+        return await _compared(tx, chain_id, -1 if last is None else last)
 
 
-async def _compared(tx: Tx, chain_id: int, said: list[Blocks], last: int) -> FactsVerdict:
+async def _compared(tx: Tx, chain_id: int, last: int) -> FactsVerdict:
     wrong: list[Blocks] = []
     untold: list[int] = []
-    before = logs = 0
-    place, total, part = 0, FactsHash(), list[Fact]()
+    before = logs = commits = 0
+    total, part = FactsHash(), list[Fact]()
+    said = statements(tx, chain_id)
+    place = await anext(said, None)
 
-    def close() -> None:
-        nonlocal place, total, logs
+    async def close(stretch: Blocks) -> Blocks | None:
+        nonlocal commits, total, logs
         total.add(part)
         part.clear()
         logs += total.logs
-        if total.hexdigest() != said[place].facts_sha256 and len(wrong) < _MOST_NAMED:
-            wrong.append(said[place])
-        place, total = place + 1, FactsHash()
+        if total.hexdigest() != stretch.facts_sha256 and len(wrong) < _MOST_NAMED:
+            wrong.append(stretch)
+        commits, total = commits + 1, FactsHash()
+        return await anext(said, None)
 
     async for event in _events(tx, chain_id, 0, last):
         block = event.block_number
-        while place < len(said) and block > said[place].to_block:
-            close()
-        if place < len(said) and block >= said[place].from_block:
+        while place is not None and block > place.to_block:
+            place = await close(place)
+        if place is not None and block >= place.from_block:
             part.append(event)
             if len(part) >= _ADDED_AT_ONCE:
                 total.add(part)
                 part.clear()
-        elif place == 0:
+        elif not commits:
             before += 1
         elif len(untold) < _MOST_NAMED and block not in untold[-1:]:
             untold.append(block)
-    while place < len(said):
-        close()
-    return FactsVerdict(chain_id, len(said), logs, before, wrong, untold)
+    while place is not None:
+        place = await close(place)
+    return FactsVerdict(chain_id, commits, logs, before, wrong, untold)
 
 
 async def _events(tx: Tx, chain_id: int, first: int, last: int) -> AsyncIterator[Fact]:
@@ -186,8 +188,39 @@ SELECT block_number, log_index, tx_hash, contract, reason, event, topics, payloa
   FROM quarantine WHERE chain_id = $1 AND block_number BETWEEN $2 AND $3
  ORDER BY block_number, log_index
 """
+# A commit, or a stretch that was told anew, is so still if no later entry took back blocks of it;
+# of those that begin at one block the last counts.
 TOLD: LiteralString = """
-SELECT action, detail ->> 'what', detail::text FROM audit_log
- WHERE subject = $1 AND action IN ('commit', 'retract', 'repair') ORDER BY entry_id
+SELECT DISTINCT ON (from_block) from_block, to_block, logs, facts_sha256
+  FROM (SELECT entry_id, action, detail,
+               min(CASE WHEN detail ->> 'what' = 'forget' THEN -1
+                        WHEN action = 'retract' OR detail ->> 'what' = 'rewind'
+                        THEN (detail ->> 'to_block')::bigint END)
+                   OVER (ORDER BY entry_id DESC
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS kept_to
+          FROM audit_log
+         WHERE subject = $1 AND action IN ('commit', 'retract', 'repair') AND entry_id > $2) AS l
+ CROSS JOIN LATERAL (
+       SELECT (detail ->> 'from_block')::bigint AS from_block,
+              (detail ->> 'to_block')::bigint AS to_block,
+              (detail ->> 'facts')::bigint + (detail ->> 'quarantined')::bigint AS logs,
+              detail ->> 'facts_sha256' AS facts_sha256
+        WHERE action = 'commit'
+        UNION ALL
+       SELECT (one ->> 'from_block')::bigint, (one ->> 'to_block')::bigint,
+              (one ->> 'logs')::bigint, one ->> 'facts_sha256'
+         FROM jsonb_array_elements(detail -> 'ranges') AS one
+        WHERE action <> 'commit') AS stretch
+ WHERE kept_to IS NULL OR to_block <= kept_to
+ ORDER BY from_block, entry_id DESC
+"""
+# Numbers follow ids but for what was committed late: the highest id is among the last numbers.
+REMOVED: LiteralString = """
+SELECT coalesce(max(f.entry_id), -1)
+  FROM unnest($1::bigint[], $2::bigint[]) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT entry_id FROM audit_leaf WHERE seq BETWEEN r.first AND r.last
+        ORDER BY seq DESC LIMIT 1000) AS f
+ WHERE NOT EXISTS (SELECT FROM audit_log l WHERE l.entry_id = f.entry_id)
 """
 HEAD: LiteralString = "SELECT block_number FROM checkpoint WHERE chain_id = $1"

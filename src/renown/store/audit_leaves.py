@@ -60,7 +60,8 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """What waits. `lost` are entries that are no longer there: somebody removed them."""
+    """What waits, of the first `MOST_COUNTED`. `lost` are entries that are no longer there:
+    somebody removed them."""
 
     entries: int
     oldest_seconds: float
@@ -85,7 +86,8 @@ SELECT {_READ}, {PAYLOAD}
   FROM audit_pending p
  CROSS JOIN LATERAL (
        SELECT * FROM audit_log
-        WHERE entry_id = p.entry_id AND at = p.at AND isfinite(p.at) OFFSET 0) l
+        WHERE entry_id = p.entry_id AND at = p.at
+          AND p.at >= to_timestamp(946684800) AND p.at < to_timestamp(253370764800) OFFSET 0) l
  CROSS JOIN (SELECT NULL::text) AS f (rule)
  WHERE NOT EXISTS (SELECT FROM audit_leaf known WHERE known.entry_id = p.entry_id)
  ORDER BY p.entry_id
@@ -108,12 +110,20 @@ TAKEN: LiteralString = "DELETE FROM audit_pending WHERE entry_id = ANY($1::bigin
 TAKEN_BEFORE: LiteralString = """
 DELETE FROM audit_pending p USING audit_leaf f WHERE f.entry_id = p.entry_id AND f.at = p.at
 """
+# Counted up to some number, the first by id: who is far behind knows enough then.
+MOST_COUNTED = 100_000
 BACKLOG: LiteralString = """
 SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(p.at)
                                        FILTER (WHERE isfinite(p.at))), 0)::float,
        count(*) FILTER (WHERE NOT EXISTS (
            SELECT FROM audit_log l WHERE l.entry_id = p.entry_id AND l.at = p.at))
-  FROM audit_pending p
+  FROM (SELECT entry_id, at FROM audit_pending ORDER BY entry_id LIMIT $1) AS p
+"""
+TO_REVIEW: LiteralString = """
+INSERT INTO audit_review_open (entry_id, at)
+SELECT f.entry_id, f.at FROM unnest($1::bigint[], $2::timestamptz[]) AS f (entry_id, at)
+ WHERE NOT EXISTS (SELECT FROM audit_review r WHERE r.entry_id = f.entry_id)
+    ON CONFLICT DO NOTHING
 """
 PARTITIONS: LiteralString = "SELECT ensure_audit_partitions()"
 
@@ -157,6 +167,8 @@ async def append_leaves(
     await _copied(tx, "audit_leaf", Leaf.__struct_fields__, map(msgspec.structs.astuple, leaves))
     await _copied(tx, "audit_node", ("level", "index", "hash"), nodes)
     await tx.execute(TAKEN, [leaf.entry_id for leaf in leaves])
+    if ruled := [leaf for leaf in leaves if leaf.rule is not None]:
+        await tx.execute(TO_REVIEW, [f.entry_id for f in ruled], [f.at for f in ruled])
 
 
 async def forget_taken(conn: Conn) -> None:
@@ -166,7 +178,7 @@ async def forget_taken(conn: Conn) -> None:
 
 async def backlog(conn: Conn) -> Backlog:
     """What waits to be taken."""
-    row = await conn.fetchrow(BACKLOG)
+    row = await conn.fetchrow(BACKLOG, MOST_COUNTED)
     assert row is not None
     return Backlog(row[0], max(0.0, row[1]), row[2])
 

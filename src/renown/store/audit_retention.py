@@ -1,5 +1,6 @@
-"""Retention: old entries go, month by month, and an entry says which. Leaves, nodes, checkpoints
-and reviews stay, so that what is left can be verified as before.
+"""Retention: old entries go, month by month, and an entry says which. Those entries, leaves, nodes,
+checkpoints and reviews stay, so that what is left can be verified as before. Of a month that goes
+as a whole they are moved to the partition of the rest.
 
 Everything counts from times that the caller gives; the database's clock decides nothing.
 """
@@ -56,7 +57,9 @@ class Removed(msgspec.Struct, frozen=True):
     is_dropped: bool
 
 
-_MAY_GO: LiteralString = """f.seq IS NOT NULL AND (f.rule IS NULL OR EXISTS (
+# What retention itself wrote explains what is gone, so it stays.
+_MAY_GO: LiteralString = """l.action <> 'retention' AND f.seq IS NOT NULL
+       AND (f.rule IS NULL OR EXISTS (
            SELECT FROM audit_review r WHERE r.entry_id = l.entry_id))"""
 
 PARTITIONS: LiteralString = """
@@ -68,7 +71,7 @@ SELECT date_trunc('month', l.at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month,
        l.tableoid::regclass::text AS partition,
        count(*) FILTER (WHERE {_MAY_GO}) AS go, count(*) FILTER (WHERE NOT ({_MAY_GO})) AS stay
   FROM audit_log l LEFT JOIN audit_leaf f ON f.entry_id = l.entry_id
- WHERE l.at < $1 AND isfinite(l.at)
+ WHERE l.at < $1 AND l.at >= to_timestamp(946684800) AND l.action <> 'retention'
  GROUP BY 1, 2 ORDER BY 1, 2
 """
 
@@ -184,17 +187,19 @@ async def _dropped(tx: Tx, month: Month) -> Sequence[Record] | None:
     await tx.execute(f"LOCK TABLE ONLY {name} IN SHARE ROW EXCLUSIVE MODE")
     left = await tx.fetchval(
         f"SELECT count(*) FROM {name} l LEFT JOIN audit_leaf f ON f.entry_id = l.entry_id"
-        f" WHERE l.at >= $1 OR NOT ({_MAY_GO})",
+        f" WHERE l.at >= $1 OR l.action <> 'retention' AND NOT ({_MAY_GO})",
         month.beyond,
     )
     if left:
         return None
     await _require_unchanged(tx, month.first, month.beyond)
     ranges = await tx.fetch(
-        f"WITH gone AS (SELECT f.seq FROM {name} l JOIN audit_leaf f ON f.entry_id = l.entry_id)"
-        + _RANGES
+        f"WITH gone AS (SELECT f.seq FROM {name} l JOIN audit_leaf f ON f.entry_id = l.entry_id"
+        f" WHERE {_MAY_GO})" + _RANGES
     )
     await tx.execute(f"ALTER TABLE audit_log DETACH PARTITION {name}")
+    # Into the partition itself: they have their numbers, and wait for none.
+    await tx.execute(f"INSERT INTO {_REST} SELECT * FROM {name} WHERE action = 'retention'")
     await tx.execute(f"DROP TABLE {name}")
     return ranges
 

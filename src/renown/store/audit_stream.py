@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import LiteralString, TypeAlias
 
 import msgspec
 
+from renown.derive.retentions import Piece, Retention, read_retention
 from renown.store.audit_payload import PAYLOAD
 from renown.store.pool import Conn, Tx
 
@@ -16,6 +18,9 @@ Take: TypeAlias = Callable[
 ]
 """Takes columns of some leaves: numbers, entry ids, leaf hashes, link hashes, payloads; None for
 a payload: the entry is not there."""
+
+
+_PIECES = 1_000
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -93,11 +98,61 @@ SELECT l.entry_id, l.at::text,
  ORDER BY l.entry_id
  LIMIT $1
 """
+# Of empty places, those where something was that retention may remove.
+EXPLAINED: LiteralString = """
+SELECT min(seq), max(seq)
+  FROM (SELECT seq, seq - row_number() OVER (ORDER BY seq) AS run
+          FROM (SELECT DISTINCT f.seq
+                  FROM unnest($1::bigint[], $2::bigint[], $3::timestamptz[])
+                       AS p (first, last, before)
+                  JOIN public.audit_leaf f ON f.seq >= p.first AND f.seq <= p.last
+                 WHERE f.at < p.before
+                   AND (f.rule IS NULL OR EXISTS (
+                        SELECT FROM public.audit_review r WHERE r.entry_id = f.entry_id))) AS one
+       ) AS runs
+ GROUP BY run ORDER BY 1
+"""
+SIZE: LiteralString = "SELECT coalesce(max(seq) + 1, 0) FROM public.audit_leaf"
+NEWEST: LiteralString = "SELECT coalesce(max(entry_id), 0) FROM public.audit_leaf"
+STRAYS_BEHIND: LiteralString = """
+SELECT max(l.entry_id), array_agg(l.entry_id ORDER BY l.entry_id) FILTER (WHERE NOT EXISTS (
+           SELECT FROM public.audit_leaf f WHERE f.entry_id = l.entry_id AND f.at = l.at)
+       AND NOT EXISTS (
+           SELECT FROM public.audit_pending p WHERE p.entry_id = l.entry_id AND p.at = l.at))
+  FROM (SELECT entry_id, at FROM public.audit_log WHERE entry_id > $1
+         ORDER BY entry_id LIMIT $2) AS l
+"""
+RETENTIONS: LiteralString = """
+SELECT (extract(epoch FROM l.at) * 1000000)::bigint, coalesce(l.detail, 'null')::text, f.seq
+  FROM public.audit_log l
+  LEFT JOIN public.audit_leaf f ON f.entry_id = l.entry_id AND f.at = l.at
+ WHERE l.action = 'retention' AND isfinite(l.at)
+"""
 PENDING_RETENTION: LiteralString = """
-SELECT l.detail::text
+SELECT (extract(epoch FROM l.at) * 1000000)::bigint, l.detail::text
   FROM public.audit_pending p
   JOIN public.audit_log l ON l.entry_id = p.entry_id AND l.at = p.at
  WHERE l.action = 'retention'
+"""
+# A review is an entry, too: as long as that is there, the two must say the same. Compared as
+# texts: what somebody put into `after` need not be a number.
+REVIEWS: LiteralString = """
+SELECT r.review_id::text, r.entry_id::text,
+       CASE WHEN l.entry_id IS NULL THEN 'inserted' ELSE 'changed' END
+  FROM public.audit_review r
+  LEFT JOIN public.audit_log l ON l.subject_key = r.review_id::text
+        AND l.subject = 'audit_review' AND l.action = 'insert'
+ WHERE (l.entry_id IS NULL AND r.at >= $1)
+    OR l.after ->> 'entry_id' <> r.entry_id::text OR l.after ->> 'reviewer' <> r.reviewer
+    OR l.after ->> 'note' <> r.note
+    OR l.after ->> 'account_id' IS DISTINCT FROM r.account_id::text AND l.entry_id IS NOT NULL
+ UNION ALL
+SELECT l.subject_key, l.after ->> 'entry_id', 'removed'
+  FROM public.audit_log l
+ WHERE l.subject = 'audit_review' AND l.action = 'insert'
+   AND NOT EXISTS (SELECT FROM public.audit_review r WHERE r.review_id::text = l.subject_key)
+ ORDER BY 1
+ LIMIT $2
 """
 LOST: LiteralString = """
 SELECT p.entry_id FROM public.audit_pending p
@@ -165,9 +220,70 @@ async def lost(conn: Conn, limit: int) -> list[int]:
     return [row[0] for row in await conn.fetch(LOST, limit)]
 
 
-async def pending_retention(conn: Conn) -> list[str]:
-    """Details of entries of retention that still wait."""
-    return [row[0] for row in await conn.fetch(PENDING_RETENTION) if row[0] is not None]
+async def explained(conn: Conn, pieces: Sequence[Piece]) -> list[tuple[int, int]]:
+    """Which of these empty places hold leaves of entries that retention may have removed: first
+    and last ones of runs, ascending."""
+    found: list[tuple[int, int]] = []
+    for at in range(0, len(pieces), _PIECES):
+        some = pieces[at : at + _PIECES]
+        rows = await conn.fetch(
+            *(EXPLAINED, [p.first for p in some], [p.last for p in some]),
+            [p.before for p in some],
+        )
+        found += [(row[0], row[1]) for row in rows]
+    return found
+
+
+async def size(conn: Conn) -> int:
+    """One more than the highest number of a leaf."""
+    found: int = await conn.fetchval(SIZE)
+    return found
+
+
+async def newest_entry(conn: Conn) -> int:
+    """The highest id of an entry that has a number; 0: none has."""
+    found: int = await conn.fetchval(NEWEST)
+    return found
+
+
+async def strays_behind(conn: Conn, entry_id: int, limit: int) -> tuple[int | None, list[int]]:
+    """Of the first `limit` entries with higher ids than `entry_id`: the highest id, None where
+    there are none; and those that have no number and do not wait for one."""
+    row = await conn.fetchrow(STRAYS_BEHIND, entry_id, limit)
+    assert row is not None
+    return row[0], row[1] or []
+
+
+async def retentions(conn: Conn) -> list[Retention]:
+    """What entries of retention explain, numbered or not, as they stand in the log."""
+    found = []
+    for at_us, detail, seq in await conn.fetch(RETENTIONS):
+        try:
+            held = msgspec.json.decode(detail)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+        told = read_retention(at_us, held, 2**63 - 1 if seq is None else seq)
+        if told is not None:
+            found.append(told)
+    return found
+
+
+async def pending_retention(conn: Conn) -> list[tuple[int, str]]:
+    """Times in microseconds and details of entries of retention that still wait."""
+    rows = await conn.fetch(PENDING_RETENTION)
+    return [(row[0], row[1]) for row in rows if row[1] is not None]
+
+
+async def differing_reviews(
+    conn: Conn, horizon: datetime, limit: int
+) -> list[tuple[str | None, str | None, str]]:
+    """Reviews that are not what their entries say: their ids, the reviewed entries, and
+    `inserted`, `changed` or `removed`.
+
+    Of those from before `horizon` retention can have removed the entries.
+    """
+    rows = await conn.fetch(REVIEWS, horizon, limit)
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def time_of(conn: Conn, entry_id: int) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias
 import asyncpg
 import structlog
 
-from renown.errors import DatabaseUnavailable
+from renown.errors import DatabaseUnavailable, RenownError
 from renown.obs import metrics
 from renown.store.dsn import database_place, each_host, names_attributes
 from renown.store.failures import CONNECT_FAILURES, naming_failures, translate_connect
@@ -39,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 _COMMITTED = metrics.TRANSACTIONS.labels("committed")
 _ROLLED_BACK = metrics.TRANSACTIONS.labels("rolled_back")
+_REFUSED = metrics.TRANSACTIONS.labels("refused")
 
 
 async def connect(
@@ -132,10 +133,18 @@ async def transaction(conn: Conn, isolation: Isolation = "read_committed") -> As
         try:
             async with conn.transaction(isolation=isolation):
                 yield Tx(conn)
-        except BaseException:
-            _ROLLED_BACK.inc()
+        except BaseException as exc:
+            (_REFUSED if _is_nobodys_failure(exc) else _ROLLED_BACK).inc()
             raise
         _COMMITTED.inc()
+
+
+def _is_nobodys_failure(exc: BaseException) -> bool:
+    """Whether the caller asked for what may not be, or went away: neither we failed nor the
+    database did."""
+    if isinstance(exc, RenownError):
+        return exc.status < 500
+    return not isinstance(exc, Exception)
 
 
 class TimedConnection(_Driver):

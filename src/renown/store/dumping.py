@@ -23,7 +23,11 @@ Advance = Callable[[int], None]
 
 
 async def export_snapshot(tx: Tx) -> str:
-    """A name by which others see what this repeatable-read transaction does, while it is open."""
+    """A name by which others see what this repeatable-read transaction does, while it is open.
+
+    No limit of time ends the transaction from now on: it waits, idle, for as long as they read.
+    """
+    await tx.execute(_NO_LIMITS)
     name: str = await tx.fetchval("SELECT pg_export_snapshot()")
     return name
 
@@ -122,6 +126,11 @@ def without_password(url: str) -> tuple[str, str | None]:
     return shown, password
 
 
+# One of the limits is of PostgreSQL 17 and later.
+_NO_LIMITS: LiteralString = """
+SELECT set_config(name, '0', true) FROM pg_settings
+ WHERE name IN ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')
+"""
 _DUMPING = re.compile(r"dumping contents of table")
 _LOADING = re.compile(r"processing data for table")
 _OF_THE_SERVER = re.compile(r" *grants? |extension pg_stat_statements$|$")

@@ -4,6 +4,9 @@ A migration is `migrations/NNNN_{pre,post}_name.sql`. `pre` ones are compatible 
 that still runs and are applied before the new one starts; `post` ones remove what only the old
 version used and are applied once it is gone. Each runs in a transaction of its own together with
 its row in `schema_migration`, so a crash leaves it applied or not, never half.
+
+So a version lives with `pre` ones that only a newer one knows, running or started anew, and with
+nothing else that it does not know.
 """
 
 from __future__ import annotations
@@ -113,7 +116,7 @@ async def migrate(
         dry_run: say what would be applied, change nothing.
 
     Raises:
-        SchemaBehind: the database was changed by a newer version, or an applied file was edited.
+        SchemaBehind: a newer version took something away, or an applied file was edited.
         StoreError: a migration failed; those before it stay, it left nothing behind.
     """
     if isinstance(database, str):
@@ -123,7 +126,8 @@ async def migrate(
         finally:
             await conn.close()
 
-    due = await pending(database, phase=phase, folder=folder)
+    known = migrations(folder)
+    due = await _pending(database, known, phase)
     if dry_run:
         return [Applied(m.number, m.name, 0.0) for m in due]
     done = []
@@ -135,7 +139,8 @@ async def migrate(
             done.append(Applied(migration.number, migration.name, seconds))
     if await database.fetchval(_HAS_AUDIT):
         await database.execute(_AUDIT_PARTITIONS)
-    await regrant(database)
+    if not _of_newer(known, await _applied(database)):  # whose tables we would close
+        await regrant(database)
     return done
 
 
@@ -147,16 +152,12 @@ async def pending(
     Raises:
         SchemaBehind: as `migrate`.
     """
-    known = migrations(folder)
-    due = _unapplied(known, await _applied(conn))
-    if phase == "pre":
-        last = max((i for i, m in enumerate(due) if m.phase == "pre"), default=-1)
-        return due[: last + 1]
-    return due
+    return await _pending(conn, migrations(folder), phase)
 
 
 async def require_current(conn: Conn, *, folder: Path | None = None) -> None:
-    """Return if this version can work on the database; pending `post` migrations do not matter.
+    """Return if this version can work on the database; pending `post` migrations do not matter, nor
+    do `pre` ones of a newer version.
 
     Raises:
         SchemaBehind: a `pre` migration is pending, or as `migrate`.
@@ -181,9 +182,30 @@ async def _applied(conn: Conn) -> dict[int, tuple[str, str]]:
     return {row["number"]: (row["name"], row["checksum"]) for row in await conn.fetch(APPLIED)}
 
 
+async def _pending(conn: Conn, known: Sequence[Migration], phase: Phase) -> list[Migration]:
+    due = _unapplied(known, await _applied(conn))
+    if phase == "pre":
+        last = max((i for i, m in enumerate(due) if m.phase == "pre"), default=-1)
+        return due[: last + 1]
+    return due
+
+
+def _of_newer(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> set[int]:
+    """Numbers of the applied `pre` migrations that come after all we know."""
+    newest = max((m.number for m in known), default=0)
+    return {
+        number
+        for number, (name, _) in applied.items()
+        if number > newest and (match := _FILE_NAME.fullmatch(name)) and match[2] == "pre"
+    }
+
+
 def _unapplied(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> list[Migration]:
     by_number = {m.number: m for m in known}
+    of_newer = _of_newer(known, applied)
     for number, (name, checksum) in sorted(applied.items()):
+        if number in of_newer:
+            continue
         if number not in by_number:
             raise SchemaBehind(
                 f"the database has had {name}, which this version does not know: "

@@ -295,7 +295,9 @@ UPDATE payment_claim SET due_at = $3
  WHERE pay_chain_id = $1 AND tx_hash = $2 AND due_at IS NOT NULL AND due_at < $3
 """
 WAITING: LiteralString = """
-SELECT count(*), min(created_at) FROM payment_claim WHERE due_at IS NOT NULL AND state = 'pending'
+SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at))::float8, 0)
+  FROM payment_claim
+ WHERE due_at IS NOT NULL AND state = 'pending'
 """
 
 
@@ -310,8 +312,8 @@ async def postpone(conn: Conn, one: Due, until: datetime) -> None:
     await conn.execute(POSTPONE, one.pay_chain_id, one.tx_hash, until)
 
 
-async def waiting(conn: Conn) -> tuple[int, datetime | None]:
-    """How many claims are pending, and since when the oldest has been."""
+async def waiting(conn: Conn) -> tuple[int, float]:
+    """How many claims are pending, and for how many seconds the oldest has been."""
     row = await conn.fetchrow(WAITING)
     assert row is not None
-    return row[0], row[1]
+    return row[0], max(0.0, row[1])

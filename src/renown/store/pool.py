@@ -115,6 +115,7 @@ class Pool:
         name: PoolName,
         max_size: int,
         max_waiters: int,
+        max_queries: int,
         timeout_seconds: float,
     ) -> None:
         self.name: PoolName = name
@@ -123,6 +124,7 @@ class Pool:
         self._opening = opening
         self._max_size = max_size
         self._max_wanted = max_size + max_waiters
+        self._max_queries = max_queries
         self._timeout_seconds = timeout_seconds
         self._wanted = 0  # callers that wait for a connection or have one
         self._wait_seconds = 0.0
@@ -210,11 +212,7 @@ class Pool:
         self._wanted += 1
         began = perf_counter()
         try:
-            if self._wanted <= self._max_size:
-                # One is free, or opened within the time for that: a limit would cost more than it.
-                conn = await self._next()
-            else:
-                conn = await self._next_in_time()
+            conn = await self._next_in_time()
         except BaseException:
             self._wanted -= 1
             raise
@@ -224,17 +222,15 @@ class Pool:
         self._observe_wait(waited)
         return cast(Conn, conn)
 
-    async def _next(self) -> Any:
-        while True:
-            try:
-                return await self._pool.acquire()
-            except _Dead:
-                self._drop_silent()
-
     async def _next_in_time(self) -> Any:
+        """The limit holds for an opening, too, and for the look at one that was idle for long."""
         try:
             async with asyncio.timeout(self._timeout_seconds) as limit:
-                return await self._next()
+                while True:
+                    try:
+                        return await self._pool.acquire()
+                    except _Dead:
+                        self._drop_silent()
         except TimeoutError as exc:
             if limit.expired():
                 raise self._timed_out() from exc
@@ -242,9 +238,12 @@ class Pool:
 
     async def _give_back(self, conn: Any, itself: TimedConnection) -> None:
         try:
-            was_closed = itself.is_closed()
+            is_used_up = (
+                not itself.is_closed()
+                and cast(Any, itself)._protocol.queries_count >= self._max_queries
+            )
             await self._pool.release(conn)
-            if itself.is_closed() and not was_closed and not self._closing:
+            if is_used_up and not self._closing:
                 self._recycled += 1
                 metrics.POOL_RECYCLED.labels(self.name).inc()
         finally:
@@ -333,7 +332,7 @@ async def connect_pool(
         name: of the pool in metrics.
         max_waiters: callers that may wait for a connection; one more is Overloaded at once.
         max_queries: statements after which a connection is replaced.
-        timeout_seconds: to get a connection of the pool.
+        timeout_seconds: to get a connection of the pool, the opening of one among it.
         statement_cache_size: 0 behind PgBouncer in transaction mode, where a prepared statement
             of one transaction is unknown to the next.
         numeric_as_int: see `connect`.
@@ -375,6 +374,7 @@ async def connect_pool(
         name=name,
         max_size=max_size,
         max_waiters=max_waiters,
+        max_queries=max_queries,
         timeout_seconds=timeout_seconds,
     )
     if min_size:

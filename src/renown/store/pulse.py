@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from renown.errors import Overloaded, RenownError, StoreError
+from renown.errors import Overloaded, RenownError, SchemaBehind, StoreError
 from renown.obs import metrics
 from renown.store.migrate import require_current
 from renown.store.pool import Conn, naming_failures
@@ -113,7 +113,7 @@ class Pulse:
     def _tell(self, beat: Beat) -> None:
         # A crowd in front of our own pool says nothing about the database.
         if not isinstance(beat.failure, Overloaded):
-            metrics.DB_UP.set(int(beat.failure is None))
+            metrics.DB_UP.set(int(beat.failure is None or isinstance(beat.failure, SchemaBehind)))
         if beat.failure is not None:
             return
         for chain in beat.chains:

@@ -53,6 +53,7 @@ class Replica:
         most = 60 + int(max_lag_seconds / PERIOD_SECONDS)  # more would tell nothing new
         self._samples: deque[tuple[float, int]] = deque(maxlen=most)
         self._looked_at = 0.0
+        self._lag_known = (monotonic(), 0.0)  # when, and how much it was
         self._was_fit = True
         self.lag_seconds: float | None = None
 
@@ -109,7 +110,10 @@ class Replica:
         self._looked_at = monotonic()
         self.lag_seconds = None if replayed is None else self._lag(replayed)
         if self.lag_seconds is not None:
-            metrics.REPLICA_LAG.set(self.lag_seconds)
+            self._lag_known = self._looked_at, self.lag_seconds
+        then, lag_seconds = self._lag_known
+        metrics.REPLICA_UP.set(int(self.lag_seconds is not None))
+        metrics.REPLICA_LAG.set(lag_seconds + self._looked_at - then)
         if self.is_fit != self._was_fit:
             self._was_fit = self.is_fit
             word = "replica_fit" if self._was_fit else "replica_unfit"

@@ -7,8 +7,8 @@ from typing import Any, Literal, LiteralString, TypeAlias
 import asyncpg
 import msgspec
 
+from renown.store import audit_triggers, roles
 from renown.store import report_queries as q
-from renown.store import roles
 from renown.store.pool import Conn
 from renown.store.server_settings import Differing, differing
 
@@ -28,6 +28,7 @@ OLD_VIEW_SECONDS = 3_600
 FREEZE_TRANSACTIONS = 1_000_000_000
 PARTITION_BYTES = 100 * 2**30
 CONNECTIONS_SHARE = 0.8
+MOST_ALTERED = 20
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -189,6 +190,14 @@ async def _of_audit(conn: Conn) -> list[Finding]:
                 "start the notary, or run SELECT ensure_audit_partitions() as the owner",
             )
         )
+    found += [
+        _warning(
+            *("audit-trigger", "audit log"),
+            what,
+            "find out who did that and since when: what was changed meanwhile may not be told",
+        )
+        for what in (await audit_triggers.altered(conn))[:MOST_ALTERED]
+    ]
     return found
 
 
@@ -206,7 +215,7 @@ async def _of_roles(conn: Conn) -> list[Finding]:
     found += [
         _warning(
             *("role-without-limits", row["member"]),
-            f"logs in as a member of {row['role']}, without its limits of time",
+            f"logs in as a member of {row['role']}, without limits of time or of connections",
             "run `renown db roles --yes` again: limits are set on the logins there are",
         )
         for row in await conn.fetch(q.UNLIMITED, list(held.values()))

@@ -65,7 +65,7 @@ SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 200) AS statement, calls,
 """
 
 AUDIT: LiteralString = """
-SELECT EXISTS (SELECT FROM audit_log_rest) AS in_rest,
+SELECT EXISTS (SELECT FROM audit_log_rest WHERE action <> 'retention') AS in_rest,
        to_regclass('audit_log_' || to_char((now() AT TIME ZONE 'UTC') + interval '1 month',
                                            'YYYY_MM')) IS NOT NULL AS next_month
 """
@@ -76,8 +76,8 @@ SELECT g.rolname AS role, u.rolname AS member
   JOIN pg_roles g ON g.oid = m.roleid
   JOIN pg_roles u ON u.oid = m.member
  WHERE g.rolname = any($1) AND u.rolcanlogin AND NOT u.rolsuper AND u.rolname <> current_user
-   AND NOT EXISTS (
+   AND (u.rolconnlimit = -1 OR NOT EXISTS (
        SELECT FROM pg_db_role_setting s, unnest(s.setconfig) c
-        WHERE s.setrole = u.oid AND c LIKE 'statement\\_timeout=%')
+        WHERE s.setrole = u.oid AND c LIKE 'statement\\_timeout=%'))
  ORDER BY 1, 2
 """

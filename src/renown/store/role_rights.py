@@ -79,6 +79,8 @@ RIGHTS: Mapping[str, Rights] = {
     "audit_node": Rights(_RA, _R, ""),
     "audit_checkpoint": Rights(_RA, _R, ""),
     "audit_review": Rights(_R, _RA, ""),
+    "audit_review_open": Rights(_RAD, _R, ""),
+    "audit_alarm": Rights(_RA, _R, ""),
     "audit_address_key": Rights("", _RA, ""),
     "v_audit_log": Rights(_R, _R, ""),
     "v_audit_summary": Rights(_R, _R, ""),
@@ -103,6 +105,6 @@ OWNERS_ALONE: tuple[str, ...] = (
     *FUNCTIONS["writer"],
     # Triggers and what they are made of.
     *("audit_add", "audit_to_pending", "audit_row", "audit_truncate", "audit_foreign_write"),
-    "audit_watch",
+    *("audit_reviewed", "audit_watch"),
 )
 """Functions that not everybody may call."""

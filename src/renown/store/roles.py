@@ -48,6 +48,10 @@ LIMITS: Mapping[Kind, Mapping[str, str]] = {
 """Settings of each kind's sessions, as `postgresql.conf` would have them."""
 
 
+CONNECTIONS: Mapping[Kind, int] = {"api": 60, "writer": 40, "readonly": 5}
+"""Most connections of a login of each kind that was given no limit of its own."""
+
+
 class Names(msgspec.Struct, frozen=True):
     """What the roles are called: roles are the whole server's, which may hold several of us."""
 
@@ -103,6 +107,9 @@ async def apply(conn: Conn, names: Names) -> list[str]:
                 kind = next(kind for kind in KINDS if names.of(kind) == row["role"])
                 for name, value in LIMITS[kind].items():
                     await tx.execute(f'ALTER ROLE "{row["member"]}" SET {name} = {value!r}')
+                if row["connections"] == -1:
+                    limit = CONNECTIONS[kind]
+                    await tx.execute(f'ALTER ROLE "{row["member"]}" CONNECTION LIMIT {limit}')
         except asyncpg.InsufficientPrivilegeError as exc:
             raise StoreError(
                 f"this user may not make roles ({exc}): have a superuser run what "
@@ -189,7 +196,7 @@ _IS_OURS: LiteralString = """
 SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'service_role'::regclass
 """
 _MEMBERS: LiteralString = """
-SELECT g.rolname AS role, u.rolname AS member
+SELECT g.rolname AS role, u.rolname AS member, u.rolconnlimit AS connections
   FROM pg_auth_members m
   JOIN pg_roles g ON g.oid = m.roleid
   JOIN pg_roles u ON u.oid = m.member

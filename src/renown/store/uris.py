@@ -353,18 +353,6 @@ async def wake(tx: Tx, hosts: Sequence[str], now: datetime, *, reason: str) -> N
         await tx.execute(WAKE, hosts, now, reason)
 
 
-# Counting ----------------------------------------------------------------------------------------
-
-BACKLOG: LiteralString = "SELECT count(*), min(due_at) FROM uri WHERE due_at <= $1"
-
-
-async def backlog(conn: Conn, now: datetime) -> tuple[int, datetime | None]:
-    """How many URIs are due, and since when the first is."""
-    row = await conn.fetchrow(BACKLOG, now)
-    assert row is not None
-    return row[0], row[1]
-
-
 def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
     turned = [list(column) for column in zip(*rows, strict=True)]
     return turned or [[] for _ in range(width)]

@@ -88,25 +88,28 @@ async def quarantined(conn: Conn) -> dict[str, int]:
     return {row[0]: row[1] for row in await conn.fetch(QUARANTINED)}
 
 
-# The first pending entry by id is among the oldest; ids come from one sequence.
+MOST_COUNTED = 100_000
+"""What is counted every few seconds is counted so far at most."""
+# The first pending entry by id is among the oldest; ids come from one sequence. A review and the
+# number of its entry may be committed at once, so an open one is looked up, too.
 AUDIT: LiteralString = """
 SELECT coalesce((SELECT seq + 1 FROM audit_leaf ORDER BY seq DESC LIMIT 1), 0),
-       (SELECT count(*) FROM audit_pending),
+       (SELECT count(*) FROM (SELECT FROM audit_pending LIMIT $1) AS p),
        coalesce((SELECT extract(epoch FROM now() - at)::float8
                    FROM audit_pending ORDER BY entry_id LIMIT 1), 0),
        r.open, r.oldest, coalesce(k.size, 0), k.at, extract(epoch FROM now() - k.at)::float8
   FROM (SELECT count(*) AS open,
                coalesce(extract(epoch FROM now() - min(f.at))::float8, 0) AS oldest
-          FROM audit_leaf f
-         WHERE f.rule IS NOT NULL
-           AND NOT EXISTS (SELECT FROM audit_review v WHERE v.entry_id = f.entry_id)) r
+          FROM (SELECT o.at FROM audit_review_open o
+                 WHERE NOT EXISTS (SELECT FROM audit_review v WHERE v.entry_id = o.entry_id)
+                 ORDER BY o.entry_id LIMIT $1) AS f) r
   LEFT JOIN (SELECT size, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1) k ON true
 """
 
 
 async def audit(conn: Conn) -> AuditVitals:
     """How the audit log keeps up."""
-    row = await conn.fetchrow(AUDIT)
+    row = await conn.fetchrow(AUDIT, MOST_COUNTED)
     assert row is not None
     leaves, pending, pending_age, open_, open_age, size, at, age = row
     return AuditVitals(

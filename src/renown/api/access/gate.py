@@ -110,7 +110,7 @@ class Gate:
                 scope[WALLET] = wallets[0]
             if limiter is not None and standing is not None:
                 _abide(request, await limiter.admit_wallets(standing, principal, cost, wallets))
-        if request.method not in _READS:
+        if request.method not in _READS and not access.is_read:
             await self._say_who(request, principal)
 
     @property

@@ -55,6 +55,11 @@ class Access(msgspec.Struct, frozen=True):
     cost: CostClass | None = "read"
     public: bool = False
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing, by whatever method it is asked."""
+        return self.scope == "read"
+
 
 PUBLIC_READ = Access("read", "read", public=True)
 """What a GET route wants that says nothing of its own."""

@@ -1,11 +1,15 @@
-"""Writes entries: at once, or in batches of at most about a second."""
+"""Writes entries: at once, or in batches of at most about a second.
+
+A statement whose answer is lost with its connection may have been committed; it is written again,
+so entries are there at least once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import Context
 from decimal import Decimal
 from typing import TypeAlias
@@ -72,6 +76,7 @@ class Book:
         self._reads: deque[Read] = deque()
         self._kept: deque[NewEntry] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self._now: list[_Waiting] = []
         self._lane: asyncio.Task[None] | None = None
 
@@ -141,18 +146,24 @@ class Book:
         self._write_soon()
 
     async def close(self) -> None:
-        """Write what waits, while the database is still there. What cannot be written is lost."""
+        """Write what waits, while the database is still there. What cannot be written is lost.
+
+        A batch that is on its way is waited for: whether it arrived is known by its answer alone,
+        and to write it again would double its entries.
+        """
         if self._lane is not None:
             await asyncio.gather(self._lane, return_exceptions=True)
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        self._hurry.set()
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                while self._waits() and await self._write_batch():
-                    pass
-        except TimeoutError:
-            pass
+            if self._waits():
+                self._write_soon()
+            if self._writing is not None:
+                _, late = await asyncio.wait({self._writing}, timeout=CLOSE_SECONDS)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(self._writing, return_exceptions=True)
+        finally:
+            self._hurry.clear()
         if lost := len(self._reads) + len(self._kept):
             metrics.AUDIT_UNWRITTEN.inc(lost)
             log.error("audit_entries_lost", entries=lost)
@@ -170,9 +181,28 @@ class Book:
     async def _write_batches(self) -> None:
         pause = BATCH_SECONDS
         while self._waits():
-            await asyncio.sleep(pause)
-            went = await self._write_batch()
-            pause = BATCH_SECONDS if went else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if not self._hurry.is_set():
+                await self._pause(pause)
+            if await self._write_waiting():
+                pause = BATCH_SECONDS
+            elif self._hurry.is_set():
+                return
+            else:
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not for long once the book is being closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    async def _write_waiting(self) -> bool:
+        """Write all that waits now, without a pause between batches; false where the database
+        refuses."""
+        for _ in range(1 + max(len(self._reads), len(self._kept)) // MOST_IN_BATCH):
+            if not await self._write_batch():
+                return False
+        return True
 
     async def _write_batch(self) -> bool:
         """Write as much as one statement takes; false where the database refuses."""
@@ -180,6 +210,7 @@ class Book:
             self._kept.append(entry)
         kept = [self._kept.popleft() for _ in range(min(len(self._kept), MOST_IN_BATCH))]
         reads = [self._reads.popleft() for _ in range(min(len(self._reads), MOST_IN_BATCH))]
+        done = 0
         try:
             entries = [*kept, *[await self._entry(read) for read in reads]]
             try:
@@ -188,27 +219,31 @@ class Book:
                 raise
             except Exception as exc:  # noqa: BLE001 - one that cannot be stored must not stop all
                 log.error("audit_batch_refused", error=type(exc).__name__)
-                await self._write_each(entries)
+                for entry in entries:
+                    await self._write_one(entry)
+                    done += 1
         except StoreError as exc:
             log.warning("audit_batch_not_written", error=exc.slug, entries=len(kept) + len(reads))
-            self._kept.extendleft(reversed(kept))
-            self._reads.extendleft(reversed(reads))
+            self._kept.extendleft(reversed(kept[done:]))
+            self._reads.extendleft(reversed(reads[max(0, done - len(kept)) :]))
             return False
         except asyncio.CancelledError:
-            self._kept.extendleft(reversed(kept))
-            self._reads.extendleft(reversed(reads))
+            # Perhaps it was written. An entry too few is counted; one too many would say that
+            # something happened twice.
+            unknown = len(kept) + len(reads) - done
+            metrics.AUDIT_UNWRITTEN.inc(unknown)
+            log.error("audit_entries_in_doubt", entries=unknown)
             raise
         return True
 
-    async def _write_each(self, entries: Sequence[NewEntry]) -> None:
-        for entry in entries:
-            try:
-                await self.append([entry])
-            except StoreError:
-                raise
-            except Exception as exc:  # noqa: BLE001 - told, and given up
-                metrics.AUDIT_UNWRITTEN.inc()
-                log.error("audit_entry_refused", error=type(exc).__name__, action=entry.action)
+    async def _write_one(self, entry: NewEntry) -> None:
+        try:
+            await self.append([entry])
+        except StoreError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - told, and given up
+            metrics.AUDIT_UNWRITTEN.inc()
+            log.error("audit_entry_refused", error=type(exc).__name__, action=entry.action)
 
     async def _entry(self, read: Read) -> NewEntry:
         return NewEntry(

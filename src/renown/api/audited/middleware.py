@@ -101,34 +101,45 @@ class Audited:
         try:
             await self._app(scope, receive, watched)
         finally:
-            principal: Principal = scope.get(PRINCIPAL, ANONYMOUS)
-            if principal.account_id is not None and not is_told:
-                self._book.note(
-                    Read(
-                        asked.moment,
-                        asked.request_id,
-                        principal.account_id,
-                        principal.key_id,
-                        principal.address,
-                        user_agent(scope),
-                        scope["method"],
-                        route_of(scope),
-                        status,
-                        perf_counter() - asked.began,
-                    )
-                )
+            if not is_told:
+                self._note_read(asked, status)
+
+    def _note_read(self, asked: _Asked, status: int) -> None:
+        scope = asked.scope
+        principal: Principal = scope.get(PRINCIPAL, ANONYMOUS)
+        if principal.account_id is None:
+            return
+        self._book.note(
+            Read(
+                asked.moment,
+                asked.request_id,
+                principal.account_id,
+                principal.key_id,
+                principal.address,
+                user_agent(scope),
+                scope["method"],
+                route_of(scope),
+                status,
+                perf_counter() - asked.began,
+            )
+        )
 
     async def _answer_write(self, asked: _Asked, receive: Receive, send: Send) -> None:
         marking = asked.marking(send)
         held: list[Message] = []
         state = "held"  # then "going" or "dropped"
         size = 0
+        read_status: int | None = None  # where it turns out to change nothing
 
         async def holding(message: Message) -> None:
-            nonlocal state, size
+            nonlocal state, size, read_status
             if state == "dropped":
                 return
             if state == "going":
+                await marking(message)
+                return
+            if message["type"] == "http.response.start" and _is_read(asked.scope, message):
+                state, read_status = "going", message["status"]
                 await marking(message)
                 return
             held.append(message)
@@ -149,14 +160,24 @@ class Audited:
         try:
             await self._app(asked.scope, receive, holding)
         finally:
-            if state == "held":  # cut short: nobody is answered
-                self._book.keep(await self._write_entry(asked, [], 500))
+            if read_status is not None:
+                self._note_read(asked, read_status)
+            elif state == "held":  # cut short: nobody is answered
+                entry = await self._write_entry(asked, [], 500)
+                address = asked.scope.get(ADDRESS, "")
+                if asked.is_strangers and not self._refusals.may_be_written(address):
+                    self._book.count_refusal(_with(entry, None))
+                else:
+                    self._book.keep(entry)
 
     async def _tell_write(self, asked: _Asked, held: list[Message]) -> bool:
         """Write the entry; false if it is not written and the answer must not go out."""
         status: int = held[0]["status"]
         if _is_refusal(asked.scope, status):
             await self._tell_refusal(asked, status, held)
+            return True
+        if status >= 400 and asked.is_strangers:
+            await self._tell_strangers_failure(asked, status)
             return True
         entry = await self._write_entry(asked, held, status)
         if await self._written(entry):
@@ -177,6 +198,18 @@ class Audited:
         detail = {} if reason is None else {"reason": reason}
         detail |= self._bodies(scope, held or [])
         await self._written(_with(entry, detail or None))
+
+    async def _tell_strangers_failure(self, asked: _Asked, status: int) -> None:
+        """Like a refusal, or anybody could fill the log: nothing was changed, and nobody known
+        asked. What no gate took note of, as where there is no route, is not told at all."""
+        address = asked.scope.get(ADDRESS)
+        if address is None:
+            return
+        entry = await self._entry(asked, "request", status)
+        if self._refusals.may_be_written(address):
+            await self._written(entry)
+        else:
+            self._book.count_refusal(entry)
 
     async def _written(self, entry: NewEntry) -> bool:
         try:
@@ -247,6 +280,12 @@ class _Asked:
         self.moment = monotonic()
         self.began = perf_counter()
 
+    @property
+    def is_strangers(self) -> bool:
+        """Whether nobody is known to ask."""
+        principal: Principal = self.scope.get(PRINCIPAL, ANONYMOUS)
+        return principal.account_id is None
+
     def marking(self, send: Send) -> Send:
         """`send`, with the id on the answer."""
 
@@ -271,6 +310,13 @@ def _proxys_id(scope: Scope) -> UUID | None:
             except ValueError:
                 return None
     return None
+
+
+def _is_read(scope: Scope, start: Message) -> bool:
+    """Whether what is being answered is a read though its method is not one's, as where the names
+    of many agents do not fit into an address."""
+    access = getattr(scope.get("route"), "access", None)
+    return access is not None and access.is_read and not _is_refusal(scope, start["status"])
 
 
 def _is_refusal(scope: Scope, status: int) -> bool:

@@ -20,7 +20,7 @@ MOST_OF_ALL = 50
 MOST_COUNTED = 1_000
 """Sorts of refusals that are counted apart in one batch; others are counted as one."""
 
-_Sort = tuple[bytes | None, str, str | None, int | None, Any]
+_Sort = tuple[str, bytes | None, str, str | None, int | None, Any]
 
 
 class _Many(msgspec.Struct):
@@ -59,7 +59,9 @@ class Refusals:
     def count(self, entry: NewEntry) -> None:
         """Count a refusal that is not written by itself."""
         reason = (entry.detail or {}).get("reason")
-        sort: _Sort | None = (entry.address, entry.subject, entry.method, entry.status, reason)
+        sort: _Sort | None = (
+            *(entry.action, entry.address, entry.subject, entry.method, entry.status, reason),
+        )
         if sort not in self._many and len(self._many) >= MOST_COUNTED:
             sort = None
             entry = NewEntry(action="refused", subject="several", moment=entry.moment)

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from renown.errors import RenownError
-from renown.ingest.crawler import inline, measured, trail, upkeep
+from renown.ingest.crawler import inline, trail, upkeep
 from renown.ingest.crawler.claiming import Claims
 from renown.ingest.crawler.fetching import Fetching, Reader
 from renown.ingest.crawler.network import OwnNetwork
@@ -40,7 +40,6 @@ LINGER_SECONDS = 0.2
 IDLE_SECONDS, SOON_SECONDS = 1.0, 0.01
 """How often an idle crawler looks for news of the index; and one that is to end when idle."""
 REFRESH_RETRY_SECONDS = 60.0
-COUNT_SECONDS = 60.0
 UPKEEP_SECONDS = 3_600.0
 STANDBY_SECONDS = 5.0
 NETWORK_OUT = "our own network seems to be out: no host answers that did before; waiting for it"
@@ -119,7 +118,7 @@ class Crawler:
         self._network = OwnNetwork(reader, self._fetching)
         self._claims = Claims(self._fetching, clock)
         self._shrinking = upkeep.Shrinking()
-        self._next_upkeep = self._next_count = 0.0
+        self._next_upkeep = 0.0
         self._next_refresh = 0.0
         self._until_idle = False
         self._changes = 0
@@ -296,10 +295,6 @@ class Crawler:
     async def _look_after(self, conn: Conn) -> None:
         """What has time until nothing else is to be done."""
         now = time.monotonic()
-        if now >= self._next_count:
-            self._next_count = now + COUNT_SECONDS
-            due, oldest = await uris.backlog(conn, self._clock())
-            measured.waiting(due, oldest, self._clock())
         if now >= self._next_upkeep:
             again = await upkeep.read_again(conn, self._clock())
             if not again and not await self._shrinking.step(conn, self._clock()):

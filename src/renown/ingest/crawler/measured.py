@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 
 from renown.obs import metrics
 
@@ -18,9 +17,3 @@ def attempted(outcomes: list[str], new_documents: int) -> None:
     for outcome, count in Counter(outcomes).items():
         metrics.CRAWL_ATTEMPTS.labels(outcome).inc(count)
     metrics.DOCUMENTS_STORED.inc(new_documents)
-
-
-def waiting(due: int, oldest: datetime | None, now: datetime) -> None:
-    """The backlog was counted."""
-    metrics.CRAWL_BACKLOG.set(due)
-    metrics.CRAWL_OLDEST.set((now - oldest).total_seconds() if oldest is not None else 0)

@@ -16,6 +16,9 @@ SIGNATURES_FIRST, SIGNATURES_EVERY = 500, 50
 that does not fit: one takes about as long as hashing a thousand entries."""
 
 
+MOST_SIZES = 10
+
+
 class Mark(msgspec.Struct, frozen=True):
     """A checkpoint to compare with; `said` is None for one that cannot be read."""
 
@@ -60,6 +63,25 @@ class Marks:
             self._size = said.size
             return Mark(self._source, said.size, note, said)
         return None
+
+
+class Unkept:
+    """Checkpoints that were exported and are not in the database: how many, and the first sizes.
+
+    It shows that somebody removed them, or that a notary died right after it had exported one.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sizes: list[int] = []
+
+    def add(self, exported: Sequence[Mark], kept: Sequence[Mark]) -> None:
+        """Compare those of the same sizes."""
+        there = {mark.size for mark in kept}
+        for size in sorted({mark.size for mark in exported} - there):
+            self.count += 1
+            if len(self.sizes) < MOST_SIZES:
+                self.sizes.append(size)
 
 
 class Signatures:

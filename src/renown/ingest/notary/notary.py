@@ -19,10 +19,12 @@ from renown.audit.checkpoint import Signer
 from renown.errors import AuditBroken, OutputFailed, RenownError, StoreError
 from renown.ingest.notary import measured
 from renown.ingest.notary.folder import CheckpointFolder
+from renown.ingest.notary.looking_back import SECONDS as LOOK_SECONDS
+from renown.ingest.notary.looking_back import LookingBack
 from renown.ingest.notary.sequencing import Point, Rules, sequence
 from renown.ingest.notary.signing import checkpoint
 from renown.ingest.persisting import persist
-from renown.store import audit_leaves, audit_proofs
+from renown.store import audit_alarms, audit_leaves, audit_proofs, audit_triggers
 from renown.store.audit_leaves import Head
 from renown.store.locks import only_one
 from renown.store.pool import Conn, Tx, naming_failures, transaction
@@ -35,6 +37,7 @@ BATCH = 1_000
 IDLE_SECONDS = 0.5
 STANDBY_SECONDS = 5.0
 COUNT_SECONDS = 5.0
+TRIGGERS_SECONDS = 60.0
 PARTITIONS_SECONDS, PARTITIONS_RETRY_SECONDS = 86_400.0, 600.0
 LAST_SECONDS = 5.0
 """How long a notary that is stopped may take for what still waits, and for a last checkpoint."""
@@ -74,6 +77,11 @@ class Notary:
         self._left: Head | None = None
         self._lasting: str | None = None
         self._refused: str | None = None
+        self._altered: str | None = None
+        self._raised: set[str] = set()  # of these
+        self._standing: list[str] = []
+        self._back = LookingBack()
+        self._next_look = self._next_triggers = self._next_alarms = 0.0
         self._next_checkpoint = self._next_count = self._next_partitions = 0.0
 
     async def run(self) -> NoReturn:
@@ -137,7 +145,9 @@ class Notary:
                 self._found_broken(exc.detail)
                 taken = 0
             await self._count(conn)
+            await self._look(conn)
             await self._sign(conn)
+            await self._keep_alarms(conn)
             if taken < self._batch:
                 await asyncio.sleep(IDLE_SECONDS)
 
@@ -196,6 +206,27 @@ class Notary:
         if found.lost:
             self._found_broken(f"{found.lost} entries that waited for the notary were removed")
 
+    async def _look(self, conn: Conn) -> None:
+        """Check some of what is there already, and the triggers that write it."""
+        now = _now()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        try:
+            found = await self._back.look(conn)
+            if now >= self._next_triggers:
+                self._next_triggers = now + TRIGGERS_SECONDS
+                with naming_failures():
+                    altered = await audit_triggers.altered(conn)
+                self._found_altered(altered)
+        except StoreError as exc:
+            if conn.is_closed():
+                raise
+            log.warning("audit_not_looked_at", reason=exc.detail)
+            return
+        if found is not None:
+            self._found_broken(found)
+
     async def _sign(self, conn: Conn) -> None:
         now = _now()
         if now < self._next_checkpoint:
@@ -212,16 +243,43 @@ class Notary:
             self._refused = None
         self._say_broken()
 
+    async def _keep_alarms(self, conn: Conn) -> None:
+        """What was found is said by every process, and after a restart, until a person has
+        acknowledged it."""
+        new = [reason for reason in self._reasons() if reason not in self._raised]
+        now = _now()
+        if not new and now < self._next_alarms:
+            return
+        self._next_alarms = now + COUNT_SECONDS
+        with naming_failures():
+            for reason in new:
+                await audit_alarms.raise_alarm(conn, reason)
+            standing = await audit_alarms.standing(conn)
+        self._raised.update(new)
+        if self._standing and not standing:
+            self._lasting = None
+            self._raised = set(self._reasons())
+        self._standing = standing
+        measured.broken(bool(self._reasons() or standing))
+
+    def _reasons(self) -> list[str]:
+        return [reason for reason in (self._lasting, self._refused, self._altered) if reason]
+
     def _found_broken(self, reason: str) -> None:
         """Something that no later check takes back."""
         if self._lasting is None:
             self._lasting = reason
             self._say_broken()
 
+    def _found_altered(self, altered: list[str]) -> None:
+        before, self._altered = self._altered, "; ".join(altered[:3]) or None
+        if before != self._altered:
+            self._say_broken()
+
     def _say_broken(self) -> None:
         """Tell of what contradicts, as often as a checkpoint is due; not until it is mended."""
-        reasons = [reason for reason in (self._lasting, self._refused) if reason is not None]
-        measured.broken(bool(reasons))
+        reasons = self._reasons()
+        measured.broken(bool(reasons or self._standing))
         for reason in reasons:
             log.error("audit_broken", reason=reason)
 

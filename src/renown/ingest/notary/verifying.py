@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from renown.audit.checkpoint import Verifier
 from renown.audit.proofs import to_base64
-from renown.audit.ranges import ranges_of
 from renown.audit.walking import (
     MOST_OF_A_KIND,
     Finding,
@@ -18,8 +18,10 @@ from renown.audit.walking import (
     Walk,
     differing_node,
 )
-from renown.ingest.notary.marks import Mark, Marks, Signatures, kept_mark
-from renown.store import audit_proofs, audit_stream
+from renown.derive.ranges import Ranges
+from renown.derive.retentions import Retention, pieces, read_retention
+from renown.ingest.notary.marks import Mark, Marks, Signatures, Unkept, kept_mark
+from renown.store import audit_proofs, audit_stream, audit_triggers
 from renown.store.pool import Tx
 
 BATCH = 8_192
@@ -92,6 +94,9 @@ class _Check:
         self._inside = Marks("kept", iter(()))
         self._signatures = Signatures(verifiers, self._findings)
         self._fitting = 0
+        self._removed = Ranges()
+        self._unsure = 0
+        self._unkept = Unkept()
 
     async def walk(self, on_progress: Callable[[int, int], None]) -> None:
         """All leaves in order, with what is built on them."""
@@ -130,6 +135,7 @@ class _Check:
                 break
         self._inside.count += len(kept)
         outside = list(self._outside.up_to(end, self._findings))
+        self._unkept.add(outside, kept)
         return sorted([*outside, *kept], key=lambda mark: mark.size)
 
     def _compare(self, mark: Mark, head: Head) -> None:
@@ -179,8 +185,7 @@ class _Check:
     async def rest(self) -> None:
         """What is not found by going through the leaves."""
         await self._beyond()
-        await self._note_pending_retention()
-        by_seq = self._walk.unexplained(MOST_OF_A_KIND)
+        by_seq = self._walk.unexplained(await self._explained(), MOST_OF_A_KIND)
         moved = set()
         for seq, entry_id in by_seq:
             time = None if entry_id is None else await audit_stream.time_of(self._tx, entry_id)
@@ -197,6 +202,9 @@ class _Check:
                 entry_id=entry_id,
             )
         await self._extra_rows()
+        await self._reviews()
+        for what in (await audit_triggers.altered(self._tx))[:MOST_OF_A_KIND]:
+            self._findings.add("trigger-altered", self._counts.leaves, what)
         self._signatures.check_last(self._fitting)
 
     def _add_missing(self, seq: int, entry_id: int | None, time: str | None) -> None:
@@ -244,14 +252,44 @@ class _Check:
                     beyond=mark.size,
                 )
 
-    async def _note_pending_retention(self) -> None:
-        for detail in await audit_stream.pending_retention(self._tx):
+    async def _explained(self) -> Ranges:
+        """Places whose entries went by retention, or did if one that waits tells the truth."""
+        missing = self._walk.missing
+        told = list(pieces(missing, self._walk.retentions))
+        for first, last in await audit_stream.explained(self._tx, told):
+            self._removed.add(first, last)
+        both = Ranges()
+        for first, last in self._removed:
+            both.add(first, last)
+        told = list(pieces(missing, await self._pending_retention()))
+        for first, last in await audit_stream.explained(self._tx, told):
+            both.add(first, last)
+            unsure = Ranges()
+            unsure.add(first, last)
+            self._unsure += sum(1 for _ in unsure.without(self._removed))
+        return both
+
+    async def _pending_retention(self) -> list[Retention]:
+        found = []
+        for at_us, detail in await audit_stream.pending_retention(self._tx):
             try:
-                ranges = ranges_of(msgspec.json.decode(detail))
+                told = read_retention(at_us, msgspec.json.decode(detail), self._counts.leaves)
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 continue
-            for first, last in ranges:
-                self._walk.removed.add(first, min(last, self._counts.leaves - 1))
+            if told is not None:
+                found.append(told)
+        return found
+
+    async def _reviews(self) -> None:
+        horizon = max((r.before for r in self._walk.retentions if r.ranges), default=_LONG_AGO)
+        for review_id, entry_id, how in await audit_stream.differing_reviews(
+            self._tx, horizon, MOST_OF_A_KIND
+        ):
+            self._findings.add(
+                f"review-{how}",
+                self._counts.leaves,
+                f"review {review_id} of entry {entry_id} was {how}, and no entry tells of that",
+            )
 
     async def _extra_rows(self) -> None:
         if self._walk.has_stopped:
@@ -275,7 +313,7 @@ class _Check:
             is_whole=not findings.counts,
             leaves=self._counts.leaves,
             entries=walk.entries,
-            removed=walk.missing.count() - findings.counts["entry-missing"],
+            removed=self._removed.count(),
             pending=self._counts.pending,
             root_hash=to_base64(head.root_hash),
             link_hash=to_base64(head.link_hash),
@@ -305,6 +343,16 @@ class _Check:
             said.append(f"nothing behind entry {self._walk.size - 1} could be recomputed")
         if self._counts.pending:
             said.append(f"{self._counts.pending} entries wait for the notary and have no number")
+        if self._unsure:
+            said.append(
+                f"{self._unsure} entries are gone, and so far only an entry that waits for its "
+                "number says that retention removed them"
+            )
+        if self._unkept.count:
+            said.append(
+                f"{self._unkept.count} checkpoints outside are not in the database (or no more): "
+                f"those of {', '.join(map(str, self._unkept.sizes))} entries"
+            )
         total = self._outside.count + self._inside.count
         if not self._signatures.can_check and total:
             said.append("no key was given: signatures of checkpoints were not checked")
@@ -316,4 +364,5 @@ class _Check:
         return said
 
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _HOW = {"missing": "missing", "wrong": "not what they hash to", "extra": "one too many"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from renown.derive.operation import StepState
 from renown.obs import metrics
 from renown.spec.transactions import Sent
@@ -22,10 +20,3 @@ def offered(chain: str, sent: Sent) -> None:
 def unseen(chain: str) -> None:
     """No node of the chain could be asked."""
     metrics.OPERATION_BLIND.labels(chain).inc()
-
-
-def waiting(watched: Mapping[str, int], oldest_due_seconds: float) -> None:
-    """The backlog was counted."""
-    for chain, count in watched.items():
-        metrics.OPERATIONS_WATCHED.labels(chain).set(count)
-    metrics.OPERATIONS_OLDEST.set(oldest_due_seconds)

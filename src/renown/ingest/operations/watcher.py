@@ -34,7 +34,7 @@ LET_GO_SECONDS = 2.0
 BATCH = 20
 WORKERS = 3
 LONGEST_IDLE_SECONDS = 5.0
-BACKLOG_SECONDS = 5.0
+UNSIGNED_SECONDS = 5.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 PAUSE_OF_ONE_SECONDS = 5.0
 """Of one operation that could not be looked at, though its chain can be seen."""
@@ -153,7 +153,7 @@ class Watcher:
     # Waiting ------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        """Hear of operations that are due now, and count what there is."""
+        """Hear of operations that are due now, and say of those that nobody signs why they wait."""
         conn = await self._connect()
         lost = asyncio.Event()
         try:
@@ -163,14 +163,8 @@ class Watcher:
             while not lost.is_set():
                 with naming_failures():
                     await claims.note_unsigned(conn, self._reach(self._writers), LEFT_SECONDS)
-                    counted = await claims.backlog(conn)
-                slugs = {w.chain_id: w.deployment.slug for w in self._writers.values()}
-                measured.waiting(
-                    {slug: counted.watched.get(chain, 0) for chain, slug in slugs.items()},
-                    counted.oldest_due_seconds,
-                )
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(BACKLOG_SECONDS):
+                    async with asyncio.timeout(UNSIGNED_SECONDS):
                         await lost.wait()
             raise StoreError("the connection that listens for operations broke")
         finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from renown.obs import metrics
 from renown.store.payments import Settled
 
@@ -12,9 +10,3 @@ def settled(found: Settled) -> None:
     """The claims about a transaction were settled."""
     for (state, reason), count in found.changed.items():
         metrics.PAYMENT_CLAIMS.labels(state, reason or "").inc(count)
-
-
-def waiting(pending: int, oldest: datetime | None, now: datetime) -> None:
-    """The claims that wait were counted."""
-    metrics.PAYMENTS_PENDING.set(pending)
-    metrics.PAYMENTS_OLDEST.set((now - oldest).total_seconds() if oldest is not None else 0)

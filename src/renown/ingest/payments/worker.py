@@ -18,6 +18,7 @@ from renown.ingest.payments.naming import name_payments
 from renown.ingest.persisting import persist
 from renown.spec.tokens import Tokens
 from renown.store import payment_claims, payments
+from renown.store.audit_entries import say_unattended
 from renown.store.locks import only_one
 from renown.store.payment_claims import FIRST_PLACE, Due, FactPlace
 from renown.store.payments import Settled
@@ -34,7 +35,6 @@ CLAIMS_AT_ONCE = 64
 LOOKS_AT_ONCE = 8
 LOOKED_FOR_SECONDS = 60.0
 """How long all nodes of a chain may take over one transaction."""
-MEASURED_SECONDS = 15.0
 
 
 def _utc_now() -> datetime:
@@ -83,7 +83,6 @@ class PaymentWorker:
         self._idle_seconds = idle_seconds
         self._now = clock
         self._walked: FactPlace | None = FIRST_PLACE
-        self._measured_at: datetime | None = None
 
     async def run(self) -> None:
         """Settle what is due, for ever; a database that is away is waited for.
@@ -117,6 +116,7 @@ class PaymentWorker:
         async with only_one(self._connect, LOCK, on_wait=stands_by):
             conn = await self._connect()
             try:
+                await say_unattended(conn)
                 while True:
                     done = await self._round(conn, tally)
                     if not done and until_idle:
@@ -138,7 +138,6 @@ class PaymentWorker:
         for start in range(0, len(due), LOOKS_AT_ONCE):
             await self._settle(conn, due[start : start + LOOKS_AT_ONCE])
         tally.transactions += len(due)
-        await self._measure(conn)
         return is_walking or tally.work > before
 
     async def _walk(self, conn: Conn) -> bool:
@@ -187,13 +186,6 @@ class PaymentWorker:
                 tokens=self._tokens,
                 now=self._now(),
             )
-
-    async def _measure(self, conn: Conn) -> None:
-        now = self._now()
-        apart = timedelta(seconds=MEASURED_SECONDS)
-        if self._measured_at is None or now - self._measured_at >= apart:
-            self._measured_at = now
-            measured.waiting(*await payment_claims.waiting(conn), now)
 
 
 def _log_interruption(exc: Exception) -> None:

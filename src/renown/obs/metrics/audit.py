@@ -32,7 +32,8 @@ AUDIT_CHECKPOINT_SIZE = gauge(
 )
 AUDIT_BROKEN = gauge(
     "renown_audit_broken",
-    "1 once the notary's own running check has found that the log contradicts its past, else 0.",
+    "1 once the notary's own running check has found that the log contradicts its past,"
+    " until a person has acknowledged it, else 0.",
 )
 AUDIT_REVIEWS_OPEN = gauge(
     "renown_audit_reviews_open", "Entries that a rule wants a person to look at, and none has."

@@ -73,8 +73,9 @@ QUERY_ERRORS = counter(
 )
 TRANSACTIONS = counter(
     "renown_db_transactions_total",
-    "Transactions of this process, by how they ended.",
-    {"outcome": one_of("committed", "rolled_back")},
+    "Transactions of this process, by how they ended (`rolled_back`: the database or we failed,"
+    " `refused`: what was asked was not to be, or nobody waited for it any longer).",
+    {"outcome": one_of("committed", "rolled_back", "refused")},
 )
 
 # The whole of it ----------------------------------------------------------------------------------
@@ -96,9 +97,25 @@ DISK_FREE = gauge(
 DISK_SIZE = gauge(
     "renown_disk_size_bytes", "Size of the disk that a folder is on.", {"place": PLACE}
 )
+REPLICA_UP = gauge(
+    "renown_replica_up",
+    "1 while the read replica answers, 0 while it does not; only where one is configured.",
+    over="livemin",
+)
 REPLICA_LAG = gauge(
     "renown_replica_lag_seconds",
-    "How far the read replica is behind the primary; 0 when it has all there is.",
+    "How far the read replica is behind the primary; 0 when it has all there is. Grows on while it"
+    " does not answer.",
+)
+MEASURED = gauge(
+    "renown_measured_timestamp_seconds",
+    "When a part of what one process measures for all was last measured, Unix time.",
+    {
+        "part": one_of(
+            *("disks", "server", "views", "quarantine", "coverage"),
+            *("operations", "payments", "crawl", "audit"),
+        )
+    },
 )
 VIEW_AGE = gauge(
     "renown_view_age_seconds",

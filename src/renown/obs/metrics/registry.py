@@ -21,6 +21,8 @@ from prometheus_client import (
 )
 from prometheus_client.samples import Sample
 
+from renown.obs.metrics.allocated import allocate_first
+
 M = TypeVar("M")
 
 REGISTRY = CollectorRegistry()
@@ -31,6 +33,7 @@ the variable when it is imported, so it is set before the process starts."""
 
 if SHARED_FOLDER is not None:
     Path(SHARED_FOLDER).mkdir(parents=True, exist_ok=True)
+    allocate_first()
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # series that nothing of ours reads
 

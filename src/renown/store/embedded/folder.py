@@ -236,4 +236,6 @@ def reason_in(output: str) -> str:
         for word in ("FATAL:", "PANIC:", "HINT:", "error:")
         if word in line
     ]
-    return " ".join(telling or lines[-3:])[:600] or "no reason given"
+    # A crash that a full disk made comes with a hint to use the last backup, which is not needed.
+    no_room = [line for line in telling if "No space left on device" in line]
+    return " ".join(no_room or telling or lines[-3:])[:600] or "no reason given"

@@ -33,7 +33,9 @@ CREATE TABLE audit_log (
     before      jsonb,                    -- the row, secrets left out
     after       jsonb,
     detail      jsonb,
-    PRIMARY KEY (entry_id, at)
+    PRIMARY KEY (entry_id, at),
+    -- Whoever may write entries could else stop the notary with a time that no program can read.
+    CONSTRAINT audit_log_at_check CHECK (at >= to_timestamp(946684800) AND at < to_timestamp(253370764800))  -- 2000, 9999
 ) PARTITION BY RANGE (at);
 -- All in the order in which they are read. Reads with a key, which are most, are left out where nobody looks for them.
 CREATE INDEX audit_log_by_time ON audit_log (at, entry_id);
@@ -42,6 +44,7 @@ CREATE INDEX audit_log_by_key ON audit_log (key_id, at, entry_id) WHERE key_id I
 CREATE INDEX audit_log_by_subject ON audit_log (subject, at, entry_id);
 CREATE INDEX audit_log_by_subject_key ON audit_log (subject_key, at, entry_id) WHERE subject_key IS NOT NULL;
 CREATE INDEX audit_log_by_action ON audit_log (action, at, entry_id) WHERE action <> 'read';
+CREATE INDEX audit_log_of_chains ON audit_log (subject, entry_id) WHERE action IN ('commit', 'retract', 'repair');
 CREATE INDEX audit_log_by_failure ON audit_log (at, entry_id) WHERE status >= 400;
 CREATE INDEX audit_log_by_request ON audit_log (request_id) WHERE request_id IS NOT NULL;
 -- For a month nobody made a partition for: nothing is lost, and the report says so.
@@ -90,6 +93,21 @@ CREATE TABLE audit_review (
     note       text   NOT NULL CHECK (length(note) <= 4000)
 );
 CREATE INDEX audit_review_by_entry ON audit_review (entry_id);
+
+-- Leaves with a rule that nobody has reviewed, so that they can be counted: the notary adds, a review takes away.
+CREATE TABLE audit_review_open (
+    entry_id bigint PRIMARY KEY,
+    at       timestamptz NOT NULL         -- of the entry
+);
+
+-- What the notary found wrong with the log, until a person has said what it was.
+CREATE TABLE audit_alarm (
+    alarm_id        bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    found_at        timestamptz NOT NULL DEFAULT now(),
+    what            text        NOT NULL,
+    acknowledged_at timestamptz,              -- null: it stands
+    found_out       text
+);
 
 -- Addresses are kept as HMAC-SHA-256 under the key of their day; when the key goes, nobody can try them any more.
 CREATE TABLE audit_address_key (
@@ -141,6 +159,28 @@ BEGIN
 END $$;
 CREATE TRIGGER audit_to_pending AFTER INSERT ON audit_log
     REFERENCING NEW TABLE AS entries FOR EACH STATEMENT EXECUTE FUNCTION audit_to_pending();
+
+CREATE FUNCTION audit_reviewed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM audit_review_open WHERE entry_id = NEW.entry_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit_reviewed AFTER INSERT ON audit_review FOR EACH ROW EXECUTE FUNCTION audit_reviewed();
+
+-- The words that explain why entries are gone are the owner's alone.
+CREATE FUNCTION audit_owners_word() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'public.audit_log'::regclass), 'USAGE')
+    THEN
+        RAISE EXCEPTION 'only the owner of the audit log writes entries of %', NEW.action
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER audit_owners_word BEFORE INSERT ON audit_log
+    FOR EACH ROW WHEN (NEW.action IN ('retention', 'restore')) EXECUTE FUNCTION audit_owners_word();
 
 -- Who acts, as `renown.acting` of the transaction says; nobody in particular where it says nothing.
 CREATE FUNCTION audit_add(
@@ -213,25 +253,36 @@ BEGIN
         ('installation_setting', 'component,variable', '', 'since', 'true'),
         ('installation_mark', 'mark_id', '', '', 'true'),
         ('audit_review', 'review_id', '', '', 'true'),
-        -- Claims that feedback files make are not people's.
-        ('payment_claim', 'claim_id', '', 'tries,due_at,checked_at', 'account_id IS NOT NULL')
+        -- Claims that feedback files make are not people's, as long as it is the worker that writes them.
+        ('payment_claim', 'claim_id', '', 'tries,due_at,checked_at',
+         '%1$s.account_id IS NOT NULL OR current_setting(''renown.indexer'', true) IS DISTINCT FROM ''on''')
     ) AS audited (name, keys, secret, idle, what)
     LOOP
         EXECUTE format('CREATE TRIGGER audit_insert AFTER INSERT ON %I FOR EACH ROW WHEN (%s) '
                        'EXECUTE FUNCTION audit_row(%L, %L, %L)',
-                       one.name, CASE one.what WHEN 'true' THEN 'true' ELSE 'NEW.' || one.what END,
-                       one.keys, one.secret, one.idle);
-        EXECUTE format('CREATE TRIGGER audit_change AFTER UPDATE OR DELETE ON %I FOR EACH ROW WHEN (%s) '
+                       one.name, format(one.what, 'NEW'), one.keys, one.secret, one.idle);
+        -- A row is somebody's if it was or becomes theirs.
+        EXECUTE format('CREATE TRIGGER audit_change AFTER UPDATE ON %I FOR EACH ROW WHEN (%s OR %s) '
                        'EXECUTE FUNCTION audit_row(%L, %L, %L)',
-                       one.name, CASE one.what WHEN 'true' THEN 'true' ELSE 'OLD.' || one.what END,
-                       one.keys, one.secret, one.idle);
+                       one.name, format(one.what, 'OLD'), format(one.what, 'NEW'), one.keys, one.secret, one.idle);
+        EXECUTE format('CREATE TRIGGER audit_delete AFTER DELETE ON %I FOR EACH ROW WHEN (%s) '
+                       'EXECUTE FUNCTION audit_row(%L, %L, %L)',
+                       one.name, format(one.what, 'OLD'), one.keys, one.secret, one.idle);
         EXECUTE format('CREATE TRIGGER audit_truncate AFTER TRUNCATE ON %I FOR EACH STATEMENT '
                        'EXECUTE FUNCTION audit_truncate()', one.name);
     END LOOP;
 END $$;
 
--- What comes from the chain has no trigger per row: the indexer writes one entry a commit. A statement that is not the
--- indexer's is told of. Whoever means harm can claim to be the indexer; the hash of each commit's facts remains.
+-- An alarm speaks for itself; that somebody ends it or removes it is told.
+CREATE TRIGGER audit_change AFTER UPDATE ON audit_alarm
+    FOR EACH ROW EXECUTE FUNCTION audit_row('alarm_id', '', '');
+CREATE TRIGGER audit_delete AFTER DELETE ON audit_alarm
+    FOR EACH ROW EXECUTE FUNCTION audit_row('alarm_id', '', '');
+CREATE TRIGGER audit_truncate AFTER TRUNCATE ON audit_alarm
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_truncate();
+
+-- What comes from the chain has no trigger per row: the indexer writes one entry a commit. A statement that is neither
+-- the indexer's nor a worker's that keeps what follows from it is told of. Whoever means harm can claim to be the indexer; the hash of each commit's facts remains.
 CREATE FUNCTION audit_foreign_write() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -256,7 +307,8 @@ SELECT audit_watch(c.oid::regclass)
         'agent_registered', 'uri_updated', 'metadata_set', 'agent_transferred', 'agent_approved', 'operator_set',
         'metadata_refreshed', 'feedback_given', 'feedback_revoked', 'response_appended', 'validation_requested',
         'validation_responded', 'registry_changed', 'legacy_event', 'quarantine', 'unattached', 'block', 'agent',
-        'agent_metadata', 'agent_ownership', 'feedback_mark', 'agent_stats', 'agent_tag_stats', 'validation')
+        'agent_metadata', 'agent_ownership', 'feedback_mark', 'agent_stats', 'agent_tag_stats', 'validation',
+        'payment', 'chain', 'checkpoint', 'coverage', 'outbox')
    AND c.relkind IN ('r', 'p')
  ORDER BY c.oid::regclass::text;
 

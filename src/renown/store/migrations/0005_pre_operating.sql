@@ -57,7 +57,7 @@ END $$;
 -- Everybody may call a new function until that is taken back; these act with their owner's rights.
 REVOKE EXECUTE ON FUNCTION
     refresh_view, analyze_tables, ensure_fact_partitions, ensure_audit_partitions, audit_add, audit_to_pending,
-    audit_row, audit_truncate, audit_foreign_write, audit_watch FROM PUBLIC;
+    audit_row, audit_reviewed, audit_truncate, audit_foreign_write, audit_watch FROM PUBLIC;
 
 -- Vacuum ------------------------------------------------------------------------------------------
 -- By default a table is vacuumed when a fifth of it is dead, which for millions of rows is too late, and analyzed when a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,15 @@ class Ranges:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         ends = self._ends
         return zip(ends[::2], ends[1::2], strict=True)
+
+    def within(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """What of the ranges lies in first..last; the ranges ascend and do not overlap."""
+        ends = self._ends
+        at = bisect_left(ends, first) & ~1
+        while at < len(ends) and ends[at] <= last:
+            if ends[at + 1] >= first:
+                yield max(first, ends[at]), min(last, ends[at + 1])
+            at += 2
 
     def without(self, other: Ranges) -> Iterator[int]:
         """The numbers that are not in `other`, ascending; the own ranges ascend."""
