@@ -19,6 +19,7 @@ import structlog
 from bench import (
     access,
     audit,
+    auditing,
     backfill,
     cache,
     crawl,
@@ -44,7 +45,7 @@ T = TypeVar("T")
 INDEX = ("decode", "backfill", "reorg", "restart", "follow")
 DOCUMENTS = ("documents", "crawl", "search", "exports")
 ACTING = ("access", "limits", "cache", "operations", "pool")
-OPERATING = ("metrics", "audit")
+OPERATING = ("metrics", "audit", "auditing")
 BENCHES = (*INDEX, *DOCUMENTS, *ACTING, *OPERATING)
 DENSITIES = ("network", "dense")
 FLAT = 0.10
@@ -115,6 +116,8 @@ def _of_acting(wanted: list[str], rounds: int) -> Iterator[Report]:
         yield metrics.measure()
     if "audit" in wanted:
         yield asyncio.run(audit.run(entries=1_000_000, rounds=rounds))
+    if "auditing" in wanted:
+        yield auditing.measure(max(rounds, 5))
 
 
 def _decode() -> Iterator[Report]:

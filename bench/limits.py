@@ -13,9 +13,10 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from typing import Any, cast
 
 import uvloop
@@ -116,12 +117,12 @@ async def _serving(report: Report, api: rig.ApiProcess, rounds: int, seconds: fl
         for name, port in api.ready["ports"].items()
     }
     for way in ways.values():
-        await _load(way, 0.5)
+        await load(way.port, [way.request], 0.5)
     for _ in range(rounds):
         for way in ways.values():
             cpu = harness.cpu_seconds(api.pid)
             began = time.perf_counter()
-            latencies = await _load(way, seconds)
+            latencies = await load(way.port, [way.request], seconds)
             way.rates.append(len(latencies) / (time.perf_counter() - began))
             way.cpu_us.append((harness.cpu_seconds(api.pid) - cpu) / len(latencies) * 1e6)
             way.p99_ms.append(quantile(latencies, 0.99) * 1e3)
@@ -159,16 +160,20 @@ def _request(path: str, key: str | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def _load(way: _Way, seconds: float) -> list[float]:
-    """Latency of each request that was answered with 200, in seconds."""
+async def load(port: int, requests: Sequence[bytes], seconds: float) -> list[float]:
+    """Latency of each request that was answered with 200, in seconds.
+
+    Each connection goes round `requests`, and begins at another of them.
+    """
     loop = asyncio.get_running_loop()
     end, latencies = time.perf_counter() + seconds, list[float]()
     done = []
-    for _ in range(CONNECTIONS):
+    for number in range(CONNECTIONS):
         finished: asyncio.Future[None] = loop.create_future()
         done.append(finished)
-        asking = _Asking(way.request, end, latencies, finished)
-        await loop.create_connection(partial(_same, asking), "127.0.0.1", way.port)
+        turns = cycle([*requests[number % len(requests) :], *requests[: number % len(requests)]])
+        asking = _Asking(turns, end, latencies, finished)
+        await loop.create_connection(partial(_same, asking), "127.0.0.1", port)
     await asyncio.gather(*done)
     return latencies
 
@@ -182,13 +187,13 @@ class _Asking(asyncio.Protocol):
 
     def __init__(
         self,
-        request: bytes,
+        requests: Iterator[bytes],
         end: float,
         latencies: list[float],
         finished: asyncio.Future[None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._request, self._end, self._clock = request, end, clock
+        self._requests, self._end, self._clock = requests, end, clock
         self._latencies, self._finished = latencies, finished
         self._pending, self._size = b"", 0
 
@@ -223,7 +228,7 @@ class _Asking(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._asked = self._clock()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def _fail(self, error: Exception) -> None:
         if not self._finished.done():

@@ -141,15 +141,13 @@ class WatcherProcess(DriverProcess):
 
 def index_command(dsn: str, rpc_url: str) -> subprocess.Popen[bytes]:
     """`renown index` as an operator starts it."""
-    environment = _environment({"DATABASE_URL": dsn, "RPC_URL": rpc_url})
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("renown")), "index", "--chain", "devnet"],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    environment = {"DATABASE_URL": dsn, "RPC_URL": rpc_url}
+    return _command("index", "--chain", "devnet", environment=environment)
+
+
+def notary_command(dsn: str, folder: Path) -> subprocess.Popen[bytes]:
+    """`renown notary` as an operator starts it, with its key and checkpoints in `folder`."""
+    return _command("notary", environment={"DATABASE_URL": dsn, "RENOWN_DATA_DIR": str(folder)})
 
 
 @contextmanager
@@ -190,6 +188,17 @@ async def settle(dsn: str) -> None:
     async with connection(dsn) as conn:
         await conn.execute("CHECKPOINT")
     await asyncio.to_thread(os.sync)
+
+
+def _command(*words: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("renown")), *words],
+        cwd=ROOT,
+        env=_environment(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 def _python(

@@ -352,7 +352,7 @@ async def test_metrics__after_requests__count_them_by_route_and_never_by_path(
     assert 'route="/v1/agents/{key}",status="200"' in text
     assert 'route="/v1/agents/{key}",status="400"' in text
     assert 'route="unmatched",status="404"' in text
-    assert "31337" not in text.replace("renown_", "")
+    assert not re.search(r'="[^"]*31337', text)  # a time may happen to have these digits
 
 
 def test_create_app__without_any_database__says_which_setting_is_missing() -> None:

@@ -73,6 +73,39 @@ def test_unknown_setting__stops_the_start(tmp_path: Path) -> None:
     assert "RENOWN_PORT" in outcome.err
 
 
+@pytest.mark.parametrize(
+    "command", ["index", "crawl", "probe", "watch", "notary", "up --no-api", "status", "db migrate"]
+)
+def test_only_a_pooler_is_known__who_needs_a_session__refuses(
+    command: str, database_url: str, tmp_path: Path
+) -> None:
+    outcome = renown(
+        *command.split(),
+        DATABASE_URL=database_url,
+        RENOWN_PG_STATEMENT_CACHE="0",
+        RENOWN_DATA_DIR=str(tmp_path),
+    )
+
+    assert outcome.code == 78, outcome.err
+    assert "set DATABASE_DIRECT_URL" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_pooler_and_the_way_around_it__who_needs_a_session__has_one(
+    database_url: str, tmp_path: Path
+) -> None:
+    for command in ("db migrate", "status"):
+        outcome = renown(
+            *command.split(),
+            DATABASE_URL="postgresql://pooler.invalid/renown",
+            DATABASE_DIRECT_URL=database_url,
+            RENOWN_PG_STATEMENT_CACHE="0",
+            RENOWN_DATA_DIR=str(tmp_path),
+        )
+
+        assert outcome.code == 0, outcome.err
+
+
 def test_port_in_use__names_the_option(database_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

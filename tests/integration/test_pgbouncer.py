@@ -10,13 +10,19 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from structlog.testing import capture_logs
 
 from renown.api.access.idempotent import prepared_once
 from renown.api.access.principal import Access, principal_of, wants
 from renown.api.routing import StrictRoute
-from renown.errors import StoreError
+from renown.cli import runtime
+from renown.cli.person import acting_as
+from renown.cli.settings_seen import note
+from renown.errors import BadSettings, StoreError
+from renown.settings import Settings
 from renown.store.accounts import create_account
 from renown.store.pool import Pool, Tx, connect, connect_pool
 from tests.access import acting_api, give_account
@@ -124,6 +130,28 @@ async def test_the_api__reads_and_writes__as_without(
 
         written = await pool_entries(pool)
         assert written["request"] >= 1, "the audit entry of a write goes through, too"
+
+
+async def test_serve__where_only_the_pooler_is_known__starts_and_leaves_no_session_changed(
+    pgbouncer: PgBouncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "say_who_for_good", pytest.fail)
+    settings = Settings(database_url=SecretStr(pgbouncer.url), pg_statement_cache=0)
+    async with runtime.database(settings, service=True) as where:
+        await where.check_schema()
+        with acting_as("renown serve"), capture_logs() as logs:
+            await note(where.briefly, "api", settings)
+        (await where.listen()).terminate()
+        for needs_a_session in (where.connect, where.own, where.migrate):
+            with pytest.raises(BadSettings, match="DATABASE_DIRECT_URL"):
+                await needs_a_session()
+
+    assert logs == []
+    async with pool_through(pgbouncer, 2) as pool, pool.connection() as conn:
+        noted = await conn.fetchval("SELECT count(*) FROM installation_setting")
+        left = await conn.fetchval("SELECT current_setting('renown.acting', true)")
+    assert noted > 0
+    assert left in ("", None)
 
 
 async def pool_entries(pool: Pool) -> Counter[str]:

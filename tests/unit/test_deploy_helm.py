@@ -172,8 +172,21 @@ def test_chart__settings__exist_and_are_text() -> None:
 
     assert set(settings["data"]) <= known
     assert settings["data"]["RENOWN_SIGN_UP"] == "true"
-    assert settings["data"]["RENOWN_PG_STATEMENT_CACHE"] == "0"
     assert all(isinstance(value, str) for value in settings["data"].values())
+
+
+def test_chart__pgbouncer__is_the_apis_alone() -> None:
+    """Workers are given PostgreSQL itself, and with this setting would refuse to believe it."""
+    cacheless = {"name": "RENOWN_PG_STATEMENT_CACHE", "value": "0"}
+
+    def told(values: dict[str, Any]) -> list[str]:
+        seen = pods(objects(values))
+        return [name for name, pod in seen if cacheless in pod["containers"][0].get("env", [])]
+
+    assert told(WHOLE) == ["rep-renown-api"]
+    assert told(SMALLEST) == []
+    (settings,) = of_kind(objects(WHOLE), "ConfigMap").values()
+    assert cacheless["name"] not in settings["data"]
 
 
 def test_chart__api__drains_before_it_is_killed_and_is_never_all_gone() -> None:

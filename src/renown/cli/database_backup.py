@@ -101,6 +101,7 @@ def restore_(path: Source, jobs: Jobs = 1, yes: Yes = False, json: Json = False)
             return
         began = time.monotonic()
         async with database(settings, create=True) as where:
+            where.must_be_direct()
             with bar("restore", "tables") as advance:
                 await restore(
                     *(where.direct_url, backup, manifest),

@@ -39,36 +39,88 @@ class Database(msgspec.Struct, frozen=True):
     direct_url  for workers and session locks; of the embedded server: as the owner of everything
     server      the embedded server, when this process runs it
     roles       what the services of the embedded server act as; None: as the user of the URLs
+    is_pooled   `direct_url` leads through a pooler, too, for want of another: no session is there
     """
 
     url: str
     direct_url: str
     server: EmbeddedPostgres | None = None
     roles: Names | None = None
+    is_pooled: bool = False
 
     @property
     def place(self) -> str:
         """`host:port/database`, for messages."""
         return database_place(self.direct_url)
 
+    def must_be_direct(self) -> None:
+        """For all that sets something for its session, or holds locks with it.
+
+        Through a pooler what we set would be another client's a moment later (who acts, and that
+        the indexer writes), and our locks would be held by nobody.
+
+        Raises:
+            BadSettings: only a pooler is known.
+        """
+        if self.is_pooled:
+            raise BadSettings(
+                "set DATABASE_DIRECT_URL to PostgreSQL itself: this needs a session of its own, "
+                "and RENOWN_PG_STATEMENT_CACHE=0 says that DATABASE_URL leads through PgBouncer"
+            )
+
     async def connect(self) -> Conn:
-        """A connection of a worker's own, with the rights of workers."""
+        """A connection of a worker's own, with the rights of workers.
+
+        Raises:
+            BadSettings: only a pooler is known.
+        """
+        self.must_be_direct()
         conn = await connect(self._as("writer"), application_name="renown-writer")
         await say_who_for_good(conn)
         return conn
+
+    async def briefly(self) -> Conn:
+        """As `connect`, for single transactions that say themselves who acts: a pooler may be
+        between."""
+        cache = 0 if self.is_pooled else 100
+        return await connect(
+            self._as("writer"), application_name="renown-writer", statement_cache_size=cache
+        )
+
+    async def check_schema(self) -> None:
+        """Through a pooler, too.
+
+        Raises:
+            SchemaBehind: the database is not migrated.
+        """
+        conn = await self.briefly()
+        try:
+            await require_current(conn)
+        finally:
+            await conn.close()
 
     async def listen(self) -> Conn:
         """A connection for hearing what changes."""
         return await connect(self._as("api"), application_name="renown-listener")
 
     async def own(self) -> Conn:
-        """A connection for what only the owner of the tables may do."""
+        """A connection for what only the owner of the tables may do.
+
+        Raises:
+            BadSettings: only a pooler is known.
+        """
+        self.must_be_direct()
         conn = await connect(self.direct_url, application_name="renown-owner")
         await say_who_for_good(conn)
         return conn
 
     async def migrate(self, *, phase: Phase = "all", dry_run: bool = False) -> list[Applied]:
-        """Bring the schema to this version, with the roles' rights; see `store.migrate.migrate`."""
+        """Bring the schema to this version, with the roles' rights; see `store.migrate.migrate`.
+
+        Raises:
+            BadSettings: only a pooler is known.
+        """
+        self.must_be_direct()
         done = await migrate(self.direct_url, phase=phase, dry_run=dry_run)
         if self.roles is not None and not dry_run:
             await self._give_rights(self.roles)
@@ -80,7 +132,9 @@ class Database(msgspec.Struct, frozen=True):
 
         Raises:
             SchemaBehind: the database is not migrated.
+            BadSettings: only a pooler is known.
         """
+        self.must_be_direct()
         conn = await connect(self.direct_url, application_name="renown-cli", numeric_as_int=True)
         try:
             await require_current(conn)
@@ -126,7 +180,8 @@ async def database(
         direct = secret.get_secret_value() if secret is not None else url
         if service:
             await wait_until_there(direct, most_seconds=START_SECONDS)
-        yield Database(url, direct)
+        pooled = secret is None and settings.pg_statement_cache == 0
+        yield Database(url, direct, is_pooled=pooled)
         return
     folder = settings.data_dir
     if not create and not (folder / "pgdata").exists():

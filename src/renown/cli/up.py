@@ -151,9 +151,8 @@ def serve(port: Port = None, host: Host = None) -> None:
 
         with bind(settings.host, settings.port) as bound:
             async with database(settings, service=True) as where:
-                async with where.reading():  # the schema is current
-                    pass
-                await note(where.connect, "api", settings)
+                await where.check_schema()
+                await note(where.briefly, "api", settings)
                 async with writing(settings) as found:
                     found.reach(nodes_of(settings, chains))
                     async with answering(settings, where, bound, found):

@@ -57,7 +57,7 @@ SELECT coalesce(at, clock_timestamp() - make_interval(secs => ago_seconds)), act
     AS e (at, action, subject, subject_key, request_id, account_id, key_id, wallet, address,
           user_agent, method, route, status, duration_ms, detail, ago_seconds)
 """
-_UNATTENDED: LiteralString = "SET renown.indexer = 'on'"
+_UNATTENDED: LiteralString = "SELECT set_config('renown.indexer', 'on', $1)"
 _ACTING: LiteralString = "SELECT set_config('renown.acting', $1, $2)"
 
 
@@ -99,7 +99,12 @@ async def say_who_for_good(conn: Conn) -> None:
 async def say_unattended(conn: Conn) -> None:
     """Tell the triggers that what is changed on a connection of one's own follows from the chains,
     by work that nobody asks for: see `audit_foreign_write`."""
-    await conn.execute(_UNATTENDED)
+    await conn.execute(_UNATTENDED, False)
+
+
+async def say_follows(tx: Tx) -> None:
+    """`say_unattended` for the rest of a transaction, whoever asked for it."""
+    await tx.execute(_UNATTENDED, True)
 
 
 def _held(text: str | None) -> str | None:

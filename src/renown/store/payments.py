@@ -14,6 +14,7 @@ from renown.derive.payment import Claim, Counted, Seen, Verdict, look_again, set
 from renown.spec.deployments import DEPLOYMENTS
 from renown.spec.tokens import Tokens
 from renown.store import payees
+from renown.store.audit_entries import say_follows
 from renown.store.changes import announce_places
 from renown.store.payment_claims import lock
 from renown.store.pool import Conn, Tx
@@ -55,6 +56,7 @@ async def settle_transaction(
     Args:
         made: a claim that is settled whatever else is.
     """
+    await say_follows(tx)
     await lock(tx, pay_chain_id, tx_hash)
     rows = await tx.fetch(CLAIMS, pay_chain_id, tx_hash, now, CLAIMS_AT_ONCE, made)
     if not seen.is_final and await tx.fetchval(HAS_FINAL, pay_chain_id, tx_hash):
