@@ -16,6 +16,7 @@ from renown.api.cache.kept import Kept
 from renown.obs import metrics
 from renown.settings import Settings
 from renown.store.pool import Conn, Pool, connect, connect_pool
+from renown.store.pulse import Pulse
 from tests.integration.api import SECRET
 
 
@@ -122,6 +123,7 @@ async def cached_on(
         listen=listen or (lambda: connect(url, application_name="renown-listener")),
     )
     app.state.desk.gate.limiter = None  # a stampede is more than anybody may
+    app.state.desk.watch.pulse = Pulse(pool.connection)  # whose statements do not count
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     try:
         async with (

@@ -125,6 +125,14 @@ async def test_limits__addresses_of_one_ipv6_network__are_one_client(app: FastAP
     assert got == {200: 6, 429: 4}
 
 
+async def test_limits__none_at_all__keys_are_looked_up(app: FastAPI, pool: Pool):
+    app.state.desk.gate.limiter = None
+    good, bad = await new_key(app, pool, "free"), {"Authorization": "Bearer of nothing"}
+    async with client_of(app) as client:
+        told = [(await client.get(PATH, headers=it)).status_code for it in (good, bad, good)]
+        assert told == [200, 401, 200]
+
+
 async def test_limits__keys_that_fail__count_for_their_address(app: FastAPI, pool: Pool):
     async with client_of(app, **await new_key(app, pool, "free")) as good:
         assert await statuses(good, 1) == {200: 1}
