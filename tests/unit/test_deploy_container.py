@@ -19,6 +19,7 @@ import yaml
 from renown.cli.app import app
 from renown.settings import Settings, describe
 from renown.store.exported import MANIFEST
+from tests.needs import skip_unless
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINER = ROOT / "deploy/container"
@@ -34,8 +35,8 @@ def program(name: str) -> str:
     """Where a linter or server is: beside our interpreter, else on the path."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
+    skip_unless(found, name, "`make setup` brings it along")
+    assert found is not None
     return found
 
 

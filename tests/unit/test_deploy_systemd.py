@@ -11,6 +11,7 @@ import pytest
 
 from renown.cli.app import app
 from renown.settings import describe
+from tests.needs import skip_unless
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy/systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -24,8 +25,8 @@ SYSTEM = Path("/usr/lib/systemd/system")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file system with the units and the programs that they name."""
-    if shutil.which("systemd-analyze") is None or not SYSTEM.is_dir():
-        pytest.skip("systemd is not installed")
+    is_there = shutil.which("systemd-analyze") is not None and SYSTEM.is_dir()
+    skip_unless(is_there, "systemd", "on Debian: apt-get install systemd")
     made = tmp_path_factory.mktemp("root")
     shutil.copytree(UNITS, made / "etc/systemd/system")
     (made / "usr/lib/systemd/system").mkdir(parents=True)
