@@ -31,7 +31,7 @@ test:  ## all tests, the repeating ones with small counts
 test-long:  ## the long ones too, with many more random examples
 	@tools/setup test
 	@contracts/run-tests
-	@RENOWN_CRAWL_DEATHS=2 RENOWN_KILLS=30 RENOWN_OPERATION_KILLS=30 RENOWN_NIGHT_KILLS=30 RENOWN_FAILOVERS=5 RENOWN_FUZZ_EXAMPLES=200 RENOWN_KILL_EVENTS=100000 RENOWN_PAST_BLOCKS=50 RENOWN_PAST_AGENTS=0 \
+	@RENOWN_CRAWL_DEATHS=2 RENOWN_KILLS=30 RENOWN_OPERATION_KILLS=30 RENOWN_NIGHT_KILLS=30 RENOWN_FAILOVERS=5 RENOWN_CHECKED_READS=100000 RENOWN_FUZZ_EXAMPLES=200 RENOWN_KILL_EVENTS=100000 RENOWN_PAST_BLOCKS=50 RENOWN_PAST_AGENTS=0 \
 	    $(BIN)/pytest -q -m "long or not long" --hypothesis-profile=long --timeout=3600 $(ARGS)
 
 test-pg:  ## the database tests on the system's PostgreSQL (PG_BIN=... for another)

@@ -9,6 +9,7 @@
     RENOWN_OPERATION_KILLS  deaths of API and watcher in 200 writes    3, long 30
     RENOWN_NIGHT_KILLS   deaths of API and notary over 40 writes each  3, long 30
     RENOWN_FAILOVERS     kills of the primary under writes             1, long 5
+    RENOWN_CHECKED_READS answers recomputed while the chain forks      3000, long 100000
 
 The variables are taken out of the environment, so that no process under test finds them: to it
 they are misspelt settings.
@@ -33,3 +34,4 @@ CRAWL_DEATHS = repeats("RENOWN_CRAWL_DEATHS", 1)
 OPERATION_KILLS = repeats("RENOWN_OPERATION_KILLS", 3)
 NIGHT_KILLS = repeats("RENOWN_NIGHT_KILLS", 3)
 FAILOVERS = repeats("RENOWN_FAILOVERS", 1)
+CHECKED_READS = repeats("RENOWN_CHECKED_READS", 3_000)
