@@ -233,7 +233,7 @@ async def test_reads__under_load_while_the_chain_forks__are_true_at_the_block_th
     lines = [
         (
             f"{sum(readers.checked.values()):,} reads checked at {len(readers.blocks):,} blocks, "
-            f"{readers.orphaned:,} of them at blocks that were orphaned since; {network.forks} forks, "
+            f"{readers.orphaned:,} of them orphaned since; {network.forks} forks, "
             f"{retractions} retractions"
         ),
         *(f"  {number:7,}  {kind}" for kind, number in sorted(readers.checked.items())),
