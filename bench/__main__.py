@@ -1,172 +1,155 @@
-"""All benchmarks, one after the other: `python -m bench`, or `make bench`.
+"""All benchmarks, one after the other: `make bench`, or `python -m bench`.
 
-Prints a table for each with its budget, and writes everything as JSON. Leaves with 1 if a budget
-is not kept. Nothing else should run on the machine meanwhile.
+Each prints a table, with its budget where it has one. Everything is written as JSON to
+`bench/results/`, and compared with the last run of this machine. Nothing else should run on the
+machine meanwhile: about half an hour on two cores, of which nine minutes go into the worlds that
+reads are measured on (kept for the next run where RENOWN_BENCH_FOLDER is set).
+
+Leaves with 1 if a budget is not kept, with 2 if a benchmark failed, with 130 if it was interrupted:
+`--resume` goes on then.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from bench import (
-    access,
-    audit,
-    auditing,
-    backfill,
-    cache,
-    crawl,
-    decode,
-    documents,
-    exports,
-    follow,
-    harness,
-    metrics,
-    operations,
-    pool,
-    reorg,
-    restart,
-)
-from bench import limits as limiting
-from bench import search as searching
+from bench import compare, record, running
+from bench.catalogue import BENCHES, DENSITIES, NAMES, Options
 from bench.harness import Report
-from renown.store.embedded import pg_bin_dir
-from renown.store.embedded.programs import major_version
+from bench.record import Record
 
 T = TypeVar("T")
 
-INDEX = ("decode", "backfill", "reorg", "restart", "follow")
-DOCUMENTS = ("documents", "crawl", "search", "exports")
-ACTING = ("access", "limits", "cache", "operations", "pool")
-OPERATING = ("metrics", "audit", "auditing")
-BENCHES = (*INDEX, *DOCUMENTS, *ACTING, *OPERATING)
-DENSITIES = ("network", "dense")
-FLAT = 0.10
-"""How much the indexer's peak memory may differ between the smallest and the largest backfill."""
+QUICK_SIZES = "1k,10k"
 
 
 def main() -> int:
     options = _options()
+    if options.list:
+        return _listed()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    about = harness.machine() | {"postgresql": major_version(pg_bin_dir())}
-    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    reports = []
-    for report in _all(options):
-        reports.append(report)
-        print(f"\n{harness.show(report)}", flush=True)
-    path = harness.save(reports, about, options.json)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.pop("RENOWN_BENCH_QUICK", None)
+    if options.quick:
+        os.environ["RENOWN_BENCH_QUICK"] = "1"
+        os.environ.setdefault("RENOWN_BENCH_SIZES", QUICK_SIZES)
+    try:
+        with running.alone():
+            return _run(options)
+    except (running.AlreadyRunning, running.NotResumable) as exc:
+        print(f"bench: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; python -m bench --resume goes on", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    wanted = Options(tuple(options.size), tuple(options.density), options.rounds, options.quick)
+    begin = running.Partial.resumed if options.resume else running.Partial.begun
+    partial = begin(wanted)
+    run = partial.run
+    print(running.head(run.machine, run.versions), flush=True)
+    benches = [bench for bench in BENCHES if bench.name in options.only]
+    last = _last(run)
+    running.take(partial, benches, _say, _show, running.durations_of(last[1]) if last else {})
+    path = record.write(run, options.json)
+    partial.path.unlink(missing_ok=True)
+    print(f"\ndurations\n{running.show_durations(run)}")
     print(f"\nwritten to {path}")
-    return int(any(figure.within is False for report in reports for figure in report.figures))
+    if last is not None and not options.quick:
+        print(f"\nagainst {last[0].name}\n{compare.show(compare.compare(last[1], run))}")
+    if options.write_docs:
+        from bench import report
+
+        print("\n".join(f"written to {one}" for one in report.write_docs(run)))
+    return _verdict(run)
 
 
-def _all(options: argparse.Namespace) -> Iterator[Report]:
-    wanted: list[str] = options.only
-    rounds: int = options.rounds
-    if "decode" in wanted:
-        yield from _decode()
-    if "backfill" in wanted:
-        backfills = []
-        for size in options.size:
-            for density in options.density:
-                backfills.append(asyncio.run(backfill.run(size, density, rounds)))
-                yield backfills[-1]
-        yield from _flatness(backfills)
-    if "reorg" in wanted:
-        for density in options.density:
-            yield asyncio.run(reorg.run(density, max(rounds, 5)))
-    if "restart" in wanted:
-        yield asyncio.run(restart.run(min(options.size), rounds))
-    if "follow" in wanted:
-        for density in options.density:
-            yield asyncio.run(follow.run(density, blocks_per_second=2.0, seconds=60.0))
-    yield from _of_documents(wanted, rounds, options.agents)
-    yield from _of_acting(wanted, rounds)
+def _verdict(run: Record) -> int:
+    failed = [bench.name for bench in run.benches if bench.state == "failed"]
+    over = run.over()
+    if over:
+        print("\nover budget")
+        for held, name, figure in over:
+            print(f"  {held.bench}: {held.setting}: {name}: {figure.value} ({figure.budget})")
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+        return 2
+    if run.quick:
+        print("\nonly for a look: at these sizes budgets say nothing")
+        return 0
+    return int(bool(over))
 
 
-def _of_documents(wanted: list[str], rounds: int, agents: int) -> Iterator[Report]:
-    if "documents" in wanted:
-        yield documents.run()
-    if "crawl" in wanted:
-        yield asyncio.run(crawl.run(rounds=rounds))
-    if "search" in wanted:
-        yield searching.measure(agents)
-    if "exports" in wanted:
-        yield asyncio.run(exports.run(agents, rounds))
+def _last(run: Record) -> tuple[Path, Record] | None:
+    """The last whole run of this machine; one for a look is none."""
+    for path in reversed(record.earlier()):
+        try:
+            found = record.read(path)
+        except (OSError, ValueError):
+            continue
+        if found.where == run.where and not found.quick:
+            return path, found
+    return None
 
 
-def _of_acting(wanted: list[str], rounds: int) -> Iterator[Report]:
-    if "access" in wanted:
-        yield access.measure()
-    if "limits" in wanted:
-        yield limiting.measure(max(rounds, 5))
-    if "cache" in wanted:
-        yield asyncio.run(cache.run(seconds=15.0))
-    if "operations" in wanted:
-        yield operations.measure()
-    if "pool" in wanted:
-        yield pool.measure()
-    if "metrics" in wanted:
-        yield metrics.measure()
-    if "audit" in wanted:
-        yield asyncio.run(audit.run(entries=1_000_000, rounds=rounds))
-    if "auditing" in wanted:
-        yield auditing.measure(max(rounds, 5))
+def _listed() -> int:
+    for bench in BENCHES:
+        minutes = f"{bench.seconds // 60}:{bench.seconds % 60:02}"
+        print(f"{bench.name:<12} {minutes:>5}  {bench.about}{' (worlds)' if bench.worlds else ''}")
+    total = sum(bench.seconds for bench in BENCHES) // 60
+    print(f"about {total} minutes on two cores, and 9 for the worlds")
+    return 0
 
 
-def _decode() -> Iterator[Report]:
-    found = decode.run()
-    for name in ("NewFeedback", "mix"):
-        figures = found[name]
-        report = Report("decode", f"{name}, {figures['logs']:,} logs", numbers=figures)
-        report.add("ns a log, decode", f"{figures['ns_per_log']['decode']:,}")
-        for against, ratio in figures["decode_against"].items():
-            limit = figures["limits"][against]
-            report.add(f"against {against}", f"{ratio:.2f}", f"<= {limit}", ratio <= limit)
-        yield report
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-def _flatness(reports: list[Report]) -> Iterator[Report]:
-    """Peak memory of the smallest and the largest backfill of a million events and more."""
-    large = [r for r in reports if r.numbers["world"]["events"] >= 1_000_000]
-    by_size = sorted(large, key=lambda r: int(r.numbers["world"]["events"]))
-    if len(by_size) < 2 or by_size[0].setting == by_size[-1].setting:
-        return
-    peaks = [max(r["peak_rss_bytes"] for r in report.numbers["rounds"]) for report in by_size]
-    report = Report("memory", f"{by_size[0].setting} to {by_size[-1].setting}")
-    growth = peaks[-1] / peaks[0] - 1
-    report.add("growth", f"{growth:+.1%}", f"within {FLAT:.0%}", abs(growth) < FLAT)
-    yield report
+def _show(report: Report) -> None:
+    print(running.text_of(report), flush=True)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--list", action="store_true", help="name the benches, and leave")
+    parser.add_argument("--only", type=_several(_one_of(NAMES)), default=list(NAMES))
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a look")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument(
         "--size",
-        type=_listed(_events),
-        default=[100_000, 1_000_000],
-        help="events of a backfill: 100k,1M (default); 10M takes its time and 16 GB of disk",
+        type=_several(_events),
+        default=[],
+        help="events of a backfill, e.g. 100k,1M; 10M takes its time and 16 GB of disk",
     )
+    parser.add_argument("--density", type=_several(_one_of(DENSITIES)), default=list(DENSITIES))
     parser.add_argument(
-        "--agents",
-        type=_events,
-        default=1_000_000,
-        help="agents that are searched and exported: 1M (default)",
+        "--rounds", type=int, default=0, help="of what goes in rounds, instead of each one's own"
     )
-    parser.add_argument("--density", type=_listed(_one_of(DENSITIES)), default=list(DENSITIES))
-    parser.add_argument("--only", type=_listed(_one_of(BENCHES)), default=list(BENCHES))
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file to write instead of bench/results/")
+    parser.add_argument(
+        "--write-docs",
+        action="store_true",
+        help="write tables and charts of docs/explanation/performance.md from what was found",
+    )
     return parser.parse_args()
 
 
-def _listed(read: Callable[[str], T]) -> Callable[[str], list[T]]:
+def _several(read: Callable[[str], T]) -> Callable[[str], list[T]]:
     return lambda text: [read(part) for part in text.split(",")]
 
 

@@ -2,8 +2,9 @@
 
 The indexer reads the mock chain from block 0 to its head with all its checks, decodes, folds and
 stores. Then exactly those rows go by binary COPY, on one connection, into empty tables with the
-same indexes and no partitions. Rounds of the two take turns. CPU time is that of the indexer and of
-all PostgreSQL processes; the mock chain's is reported beside it.
+same indexes and no partitions; of more than two million events, a sample of the pages. Rounds of
+the two take turns. CPU time is that of the indexer and of all PostgreSQL processes; the mock
+chain's is reported beside it. A large backfill is also told of million by million.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from bench import rig
-from bench.harness import Figure, Memory, Report, Spread, cpu_seconds
+from bench.harness import Figure, Memory, Report, Spread, cpu_seconds, peak_rss_bytes
 from renown.store.embedded import EmbeddedPostgres
 from renown.store.pool import Conn
 
 ROWS_RATIO, EVENTS_PER_CPU_SECOND, MEMORY_BYTES = 0.5, 20_000, 300 * 10**6
 """Budgets: rows/s against COPY; events a CPU second; the indexer's memory."""
+
+MOST_COPIED_EVENTS = 2_000_000
+"""Of more, only a share of the rows goes by COPY: writing them all twice would take longer than all
+else, into tables that are never as large as those of the backfill."""
+STEP_EVENTS = 1_000_000
+_LOOK_SECONDS = 0.25
 
 TABLES = """
 SELECT c.relname
@@ -44,13 +51,16 @@ class Round:
     peak_rss_bytes: int
     postgres_pss_bytes: int
     rows: int
+    copied_rows: int
     copy_seconds: float
     copy_cpu: float
+    steps: list[tuple[int, float, int]]
+    """Events stored, CPU seconds so far, memory of the indexer in bytes, every million events."""
 
     @property
     def ratio(self) -> float:
         """Rows a second of the backfill against those of COPY."""
-        return self.copy_seconds / self.seconds
+        return (self.rows / self.seconds) / (self.copied_rows / self.copy_seconds)
 
 
 async def run(size: int, density: str, rounds: int) -> Report:
@@ -68,13 +78,16 @@ async def _round(node: rig.MockChain, server: EmbeddedPostgres) -> Round:
         postgres_before = cpu_seconds(server.pid)
         with Memory(postgres=server.pid) as memory:
             indexer.run(until=node.world["last_block"])
+            looking = asyncio.create_task(_steps(dsn, indexer.pid, server.pid))
             took = await asyncio.to_thread(indexer.done)
+            looking.cancel()
+            steps = await looking
         node_cpu = node.ask("mock_stats")["cpu_seconds"]
     await rig.settle(dsn)  # its writing out is part of the price
     postgres_cpu = cpu_seconds(server.pid) - postgres_before
     await _must_be_whole(dsn, node.world)
     with tempfile.TemporaryDirectory(prefix="renown-bench-rows-") as folder:
-        rows = await _dump(dsn, Path(folder))
+        rows, copied_rows = await _dump(dsn, Path(folder), node.world["events"])
         copy_seconds, copy_cpu = await _copy(server, Path(folder))
     return Round(
         seconds=took["seconds"],
@@ -84,8 +97,10 @@ async def _round(node: rig.MockChain, server: EmbeddedPostgres) -> Round:
         peak_rss_bytes=took["peak_rss_bytes"],
         postgres_pss_bytes=memory.peak("postgres"),
         rows=rows,
+        copied_rows=copied_rows,
         copy_seconds=copy_seconds,
         copy_cpu=copy_cpu,
+        steps=steps,
     )
 
 
@@ -104,16 +119,38 @@ async def _must_be_whole(dsn: str, world: dict[str, Any]) -> None:
         raise RuntimeError(f"the index holds {held}, the chain has {expected}")
 
 
-async def _dump(dsn: str, folder: Path) -> int:
-    """Every row as binary COPY files, one a table; how many rows."""
-    rows = 0
+async def _steps(dsn: str, indexer: int, postgres: int) -> list[tuple[int, float, int]]:
+    """Look at the backfill until this is cancelled. See `Round.steps`."""
+    steps: list[tuple[int, float, int]] = []
+    before = cpu_seconds(postgres)
+    async with rig.connection(dsn) as conn:
+        statement = await conn.prepare("SELECT events FROM checkpoint")
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_SECONDS)
+                events = await statement.fetchval() or 0
+                if events // STEP_EVENTS > (steps[-1][0] // STEP_EVENTS if steps else 0):
+                    cpu = cpu_seconds(indexer) + cpu_seconds(postgres) - before
+                    steps.append((events, cpu, peak_rss_bytes(indexer)))
+        except asyncio.CancelledError:
+            return steps
+
+
+async def _dump(dsn: str, folder: Path, events: int) -> tuple[int, int]:
+    """Rows as binary COPY files, one a table; how many rows there are, and how many of them in the
+    files."""
+    rows = dumped = 0
+    share = min(1.0, MOST_COPIED_EVENTS / events)
+    sample = f" TABLESAMPLE SYSTEM ({100 * share:.3f})" if share < 1 else ""
     async with rig.connection(dsn) as conn:
         for (table,) in await conn.fetch(TABLES):
             # A partitioned table is copied through a query.
-            query = f'SELECT * FROM "{table}"'
+            query = f'SELECT * FROM "{table}"{sample}'
             status = await conn.copy_from_query(query, output=folder / table, format="binary")
-            rows += int(status.split()[-1])
-    return rows
+            dumped += int(status.split()[-1])
+            if sample:
+                rows += await conn.fetchval(f'SELECT count(*) FROM "{table}"')
+    return rows or dumped, dumped
 
 
 async def _copy(server: EmbeddedPostgres, folder: Path) -> tuple[float, float]:
@@ -171,10 +208,15 @@ def _report(world: dict[str, Any], rounds: list[Round]) -> Report:
         f"< {MEMORY_BYTES // 10**6}",
         memory.most < MEMORY_BYTES,
     )
+    for number, (events_so_far, cpu, peak) in enumerate(rounds[0].steps):
+        earlier = rounds[0].steps[number - 1] if number else (0, 0.0, 0)
+        rate = (events_so_far - earlier[0]) / (cpu - earlier[1])
+        name = f"million {events_so_far // STEP_EVENTS}: events per CPU second, peak MB"
+        report.add(name, f"{rate:,.0f}, {peak / 1e6:.0f}")
     per_event = {
         "indexer": [r.indexer_cpu for r in rounds],
         "PostgreSQL": [r.postgres_cpu for r in rounds],
-        "COPY's PostgreSQL": [r.copy_cpu for r in rounds],
+        "COPY's PostgreSQL": [r.copy_cpu * r.rows / r.copied_rows for r in rounds],
         "mock chain (not counted)": [r.node_cpu for r in rounds],
     }
     for name, seconds in per_event.items():
@@ -184,5 +226,5 @@ def _report(world: dict[str, Any], rounds: list[Round]) -> Report:
     return report
 
 
-def _as_numbers(measured: Round) -> dict[str, float]:
+def _as_numbers(measured: Round) -> dict[str, Any]:
     return {name: getattr(measured, name) for name in Round.__slots__} | {"ratio": measured.ratio}

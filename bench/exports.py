@@ -1,6 +1,6 @@
-"""Bulk files of a million agents against PostgreSQL's own COPY of the same rows.
+"""Bulk files of agents against PostgreSQL's own COPY of the same rows.
 
-`python -m bench.exports [--agents N] [--rounds N]`.
+`python -m bench.exports [--rounds N]`.
 
 Each export is the command in a process of its own, its start included; COPY is streamed to a client
 that throws it away. Both read the same joins in the same order. Rounds are interleaved.
@@ -19,7 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import harness, rig
+import msgspec
+
+from bench import harness, rig, worlds
 from bench.harness import Report, Spread
 from renown.store import exporting
 from renown.store.exported import FORMATS
@@ -30,92 +32,56 @@ BUDGET = 0.3
 FLAT = 0.25
 """How much more memory all agents may take than a tenth of them."""
 
-CHAIN, FIRST_BLOCK, HEAD = 8453, 40_000_000, 50_000_000
+MOST_AGENTS = 200_000
+"""Agents that are exported: more only takes longer."""
 
-FILL = """
-INSERT INTO chain (chain_id, slug, name, testnet, identity, reputation, start_block)
-VALUES (:chain, 'base', 'Base', false, decode(repeat('80', 20), 'hex'),
-        decode(repeat('81', 20), 'hex'), 1);
-INSERT INTO checkpoint (chain_id, block_number, final_block, head_block, block_hash, block_time)
-VALUES (:chain, :head, :head, :head, sha256(':head'), now());
-INSERT INTO block SELECT :chain, n, sha256(n::text::bytea), sha256('parent'), now(), 1
-  FROM unnest(ARRAY[:first + :agents / 10 - 1, :head]) AS n;
-
-INSERT INTO agent (chain_id, agent_id, uuid, owner, registrant, uri, uri_block, wallet,
-       wallet_state, created_block, created_log_index, created_tx, created_at, transfer_count)
-SELECT :chain, n, md5(n::text)::uuid, o.owner, o.owner,
-       CASE WHEN n % 5 < 2  -- two of five carry their file with them, as on the network
-            THEN convert_to('data:application/json;enc=gzip;base64,' || repeat(md5(n::text), 20),
-                            'UTF8')
-            ELSE convert_to('https://agents.example.org/registrations/' || n || '/agent.json',
-                            'UTF8') END,
-       :first + n, CASE WHEN n % 3 = 0 THEN o.owner END,
-       CASE WHEN n % 3 = 0 THEN 'default' ELSE 'unset' END, :first + n, 1,
-       sha256(n::text::bytea), timestamptz '2026-01-01' + n * interval '2 s', 0
-  FROM generate_series(0, :agents - 1) AS n
- CROSS JOIN LATERAL (SELECT substring(sha256((n % 300000)::text::bytea) FOR 20)) AS o (owner);
-
-INSERT INTO agent_stats (chain_id, agent_id, version, feedback_count, client_count)
-SELECT :chain, n, n + 1, n % 7, n % 5 FROM generate_series(0, :agents - 1) AS n;
-
-INSERT INTO document (sha256, raw, size_bytes, class, reading, content, registration, reader)
-SELECT sha256(n::text::bytea), '{}', 2, 'registration', 'strict', '{}', '{}', 1
-  FROM generate_series(0, :agents / 4) AS n;
-
-DROP INDEX agent_profile_words;  -- search's, and dear to fill
-INSERT INTO agent_profile (chain_id, agent_id, document_id, state, name, description, image, x402,
-       active, findings, domains, terms, owner, created_at, active_at, revision)
-SELECT :chain, n, 1 + n % (:agents / 4), 'tolerant', 'Agent number ' || n,
-       'This agent does ' || n || ' things, and ' || repeat('helps people with many tasks ', 6),
-       'https://img.example.org/' || n || '.png', n % 2 = 0, n % 3 = 0,
-       '[{"code": "missing-type", "path": "", "detail": ""}]',
-       CASE WHEN n % 9 = 0 THEN ARRAY['host' || n || '.example.org'] ELSE '{}' END,
-       ARRAY['chain=8453', 'state=tolerant', 'kind=mcp', 'kind=a2a', 'kind=web',
-             'version=mcp/2025-06-18', 'tool=search', 'tool=fetch', 'skill=language',
-             'skill=language/text', 'domain=technology', 'trust=reputation', 'tag=defi',
-             'x402=yes', 'active=yes', 'alive=unknown', 'verified=no', 'finding=missing-type',
-             'name=yes'],
-       substring(sha256((n % 300000)::text::bytea) FOR 20),
-       timestamptz '2026-01-01' + n * interval '2 s', now(), n
-  FROM generate_series(0, :agents - 1) AS n;
-VACUUM ANALYZE agent;
-VACUUM ANALYZE agent_stats;
-VACUUM ANALYZE document;
-VACUUM ANALYZE agent_profile;
+_CHAIN = "SELECT chain_id FROM agent GROUP BY chain_id ORDER BY count(*) DESC LIMIT 1"
+# The block with which the chain has so many agents, or all it has.
+_BLOCK = """
+SELECT created_block FROM agent WHERE chain_id = $1 AND agent_id < $2
+ ORDER BY agent_id DESC LIMIT 1
 """
+_AGENTS = "SELECT count(*) FROM agent WHERE chain_id = $1 AND created_block <= $2"
 
 
-async def run(agents: int, rounds: int) -> Report:
-    """Fill an index with `agents` agents and export them in each format, `rounds` times."""
-    with rig.postgres() as server, tempfile.TemporaryDirectory(prefix="renown-bench-") as scratch:
-        dsn = await rig.new_database(server, "exports")
-        async with rig.connection(dsn) as conn:
-            await fill(conn, agents)
-            await rig.settle(dsn)
-            await copied(conn)  # so that all find the same pages in memory
+class Extent(msgspec.Struct, frozen=True):
+    """What is exported: the agents of a chain up to a block, about `agents`."""
+
+    chain_id: int
+    block: int
+    agents: int
+
+
+def measure(*, rounds: int = 2) -> Report:
+    """Agents of the largest world."""
+    return asyncio.run(run(worlds.largest(), rounds))
+
+
+async def run(size: str, rounds: int) -> Report:
+    """Export agents of a world in each format, `rounds` times."""
+    dsn = worlds.dsn(size)
+    async with rig.connection(dsn) as conn:
+        with tempfile.TemporaryDirectory(prefix="renown-bench-") as scratch:
+            whole, small = await _extent(conn, MOST_AGENTS), await _extent(conn, MOST_AGENTS // 10)
+            await copied(conn, whole)  # so that all find the same pages in memory
             taken: dict[str, list[dict[str, float]]] = {"copy": [], **{f: [] for f in FORMATS}}
             for _ in range(rounds):
-                taken["copy"].append(await copied(conn))
+                taken["copy"].append(await copied(conn, whole))
                 for form in FORMATS:
-                    taken[form].append(exported(dsn, form, Path(scratch)))
-            tenth = {
-                form: exported(dsn, form, Path(scratch), at=FIRST_BLOCK + agents // 10 - 1)
-                for form in FORMATS
+                    taken[form].append(exported(dsn, form, Path(scratch), whole))
+            tenth: dict[str, dict[str, float]] = {
+                form: exported(dsn, form, Path(scratch), small) for form in FORMATS
             }
-    return _report(agents, taken, tenth)
+    return _report(whole.agents, taken, tenth)
 
 
-async def fill(conn: Conn, agents: int) -> None:
-    """An index of one chain with nothing but agents, and what was found about them."""
-    values = {"agents": agents, "chain": CHAIN, "first": FIRST_BLOCK, "head": HEAD}
-    script = FILL
-    for name, value in values.items():
-        script = script.replace(f":{name}", str(value))
-    for statement in script.split(";\n")[:-1]:
-        await conn.execute(statement)
+async def _extent(conn: Conn, agents: int) -> Extent:
+    chain_id = await conn.fetchval(_CHAIN)
+    block = await conn.fetchval(_BLOCK, chain_id, agents)
+    return Extent(chain_id, block, await conn.fetchval(_AGENTS, chain_id, block))
 
 
-async def copied(conn: Conn) -> dict[str, float]:
+async def copied(conn: Conn, extent: Extent) -> dict[str, float]:
     """COPY of the columns as they are stored."""
     columns = ", ".join(column.sql for column in exporting.carried(AGENTS))
     size = 0
@@ -126,18 +92,19 @@ async def copied(conn: Conn) -> dict[str, float]:
 
     began = time.perf_counter()
     query = f"SELECT {columns} {AGENTS.body}"
-    await conn.copy_from_query(query, CHAIN, HEAD, 0, exporting.END, output=sink)
+    of = extent.chain_id, extent.block, 0, exporting.END
+    await conn.copy_from_query(query, *of, output=sink)
     return {"seconds": time.perf_counter() - began, "bytes": size}
 
 
-def exported(dsn: str, form: str, scratch: Path, *, at: int = HEAD) -> dict[str, float]:
+def exported(dsn: str, form: str, scratch: Path, extent: Extent) -> dict[str, float]:
     """The command, from its start to its end."""
     out = scratch / form
     command = [str(Path(sys.executable).with_name("renown")), "export", "--table", "agents"]
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--format", form, "--at", str(at), "--out", str(out)],
-        env={**os.environ, "DATABASE_URL": dsn, "RENOWN_DATA_DIR": str(scratch)},
+        [*command, "--format", form, *_options(extent), "--out", str(out)],
+        env=_environment(dsn, scratch),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -159,11 +126,21 @@ def exported(dsn: str, form: str, scratch: Path, *, at: int = HEAD) -> dict[str,
     }
 
 
+def _environment(dsn: str, scratch: Path) -> dict[str, str]:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("RENOWN_")}
+    return {**ours, "DATABASE_URL": dsn, "RENOWN_DATA_DIR": str(scratch)}
+
+
+def _options(extent: Extent) -> list[str]:
+    return ["--chain", str(extent.chain_id), "--at", str(extent.block)]
+
+
 def _report(
     agents: int, taken: dict[str, list[dict[str, float]]], tenth: dict[str, dict[str, float]]
 ) -> Report:
     numbers: dict[str, Any] = {"agents": agents, "rounds": taken, "tenth": tenth}
-    report = Report("exports", f"{agents:,} agents", numbers=numbers)
+    report = Report("exports", "agents of one chain", numbers=numbers)
+    report.add("agents", f"{agents:,}")
     copies = [one["seconds"] for one in taken["copy"]]
     report.add("COPY, rows/s", f"{Spread.of([agents / seconds for seconds in copies]):,.0f}")
     for form in FORMATS:
@@ -184,10 +161,8 @@ def _report(
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.exports", description=__doc__)
-    parser.add_argument("--agents", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    report = asyncio.run(run(options.agents, options.rounds))
+    parser.add_argument("--rounds", type=int, default=2)
+    report = measure(rounds=parser.parse_args().rounds)
     print(harness.show(report))
     print(f"\nwritten to {harness.save([report], harness.machine())}")
     return int(any(figure.within is False for figure in report.figures))

@@ -13,8 +13,10 @@ import time
 from bench import rig
 from bench.driver import POLL_SECONDS
 from bench.harness import Report, cpu_seconds, quantile
+from renown.spec.deployments import find
 
 EVENTS = 50_000
+CHAIN_ID = find("devnet").chain_id
 _LOOK_SECONDS = 0.005
 
 
@@ -31,7 +33,7 @@ async def run(density: str, blocks_per_second: float, seconds: float) -> Report:
             cpu_before = cpu_seconds(indexer.pid) + cpu_seconds(server.pid)
             indexer.run(start + blocks)
             node.ask("mock_follow", blocks_per_second, start + blocks)
-            seen = await _watch(dsn, start, start + blocks)
+            seen = await watch(dsn, start, start + blocks)
             cpu = cpu_seconds(indexer.pid) + cpu_seconds(server.pid) - cpu_before
         made = dict(node.ask("mock_heads"))
     delays = [seen[number] - made[number] for number in sorted(made)]
@@ -47,14 +49,15 @@ async def run(density: str, blocks_per_second: float, seconds: float) -> Report:
     return report
 
 
-async def _watch(dsn: str, start: int, last: int) -> dict[int, float]:
-    """When each block from `start + 1` to `last` was first seen stored, in monotonic seconds."""
+async def watch(dsn: str, start: int, last: int) -> dict[int, float]:
+    """When each block of the mock chain from `start + 1` to `last` was first seen stored, in
+    monotonic seconds."""
     seen: dict[int, float] = {}
     next_block = start + 1
     async with rig.connection(dsn) as conn:
-        statement = await conn.prepare("SELECT block_number FROM checkpoint")
+        statement = await conn.prepare("SELECT block_number FROM checkpoint WHERE chain_id = $1")
         while next_block <= last:
-            held = await statement.fetchval()
+            held = await statement.fetchval(CHAIN_ID)
             now = time.monotonic()
             while next_block <= held:
                 seen[next_block] = now

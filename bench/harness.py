@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
 import threading
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,9 +31,7 @@ def cpu_seconds(pid: int) -> float:
             stat = Path(f"/proc/{process}/stat").read_text()
         except OSError:
             continue
-        fields = stat.rpartition(")")[
-            2
-        ].split()  # from the state on: utime is field 14 of man 5 proc
+        fields = stat.rpartition(")")[2].split()  # from the state on: utime is 14 of man 5 proc
         total += sum(map(int, fields[11:15])) / _TICKS
     return total
 
@@ -151,6 +147,21 @@ class Report:
         self.figures.append(Figure(name, value, budget, within))
 
 
+def full_names(figures: Iterable[Figure]) -> Iterator[str]:
+    """Names with what they go on from: `… p99` after `agent by key` is `agent by key, p99`.
+
+    What is indented goes on, too.
+    """
+    of = ""
+    for figure in figures:
+        name = figure.name.strip()
+        if figure.name.startswith(("…", " ")):
+            yield f"{of}, {name.removeprefix('…').strip()}"
+        else:
+            of = name
+            yield name
+
+
 def show(report: Report) -> str:
     """A report as a table of text."""
     rows = [(f.name, f.value, f.budget, _verdict(f.within)) for f in report.figures]
@@ -166,6 +177,11 @@ def show(report: Report) -> str:
 
 def _verdict(within: bool | None) -> str:
     return "" if within is None else ("within" if within else "OVER")
+
+
+def is_quick() -> bool:
+    """Whether a run is only for a look: small sizes, few rounds, figures that mean little."""
+    return os.environ.get("RENOWN_BENCH_QUICK") == "1"
 
 
 def machine() -> dict[str, Any]:
@@ -186,10 +202,11 @@ def machine() -> dict[str, Any]:
 
 
 def save(reports: Iterable[Report], about: dict[str, Any], path: Path | None = None) -> Path:
-    """Write reports as JSON, by default to a file of `RESULTS` named by the time."""
-    if path is None:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
-    content = {"machine": about, "reports": [asdict(report) for report in reports]}
-    path.write_text(json.dumps(content, indent=2) + "\n")
-    return path
+    """Write the reports of one bench that was run by itself, as `record` has it."""
+    from bench import record
+
+    run = record.Record.begun()
+    run.machine = about
+    for name, part in record.grouped(reports).items():
+        run.benches.append(record.Taken(name, "done", 0.0, part))
+    return record.write(run, path)

@@ -75,8 +75,8 @@ class DriverProcess:
     It leaves when its input ends. Use as a context manager.
     """
 
-    def __init__(self, module: str, environment: dict[str, str]) -> None:
-        self._process = _python(module, environment=environment)
+    def __init__(self, module: str, environment: dict[str, str], *options: str) -> None:
+        self._process = _python(module, *options, environment=environment)
         self.ready: dict[str, Any] = _line(self._process)
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,15 @@ class Up:
     def children(self) -> list[Any]:
         return list(psutil.Process(self.process.pid).children(recursive=True))
 
+    def those(self, wanted: Callable[[Any], bool]) -> list[Any]:
+        """Those of its processes that are `wanted`; backends come and go meanwhile."""
+        found = []
+        for process in self.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if wanted(process):
+                    found.append(process)
+        return found
+
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=30)
@@ -107,9 +116,9 @@ def test_up__fills_an_index_and_after_a_kill_does_so_again(tmp_path: Path) -> No
             assert first.get(f"/v1/agents/{agents[-1]['key']}")["owner"]
             assert first.get("/v1/status")["items"][0]["slug"] == "devnet"
             started = first.children()
-            anvil = [process for process in started if process.name() == "anvil"]
+            anvil = first.those(lambda process: process.name() == "anvil")
             assert anvil
-            server = next(process for process in started if "-D" in process.cmdline())
+            (server, *_) = first.those(lambda process: "-D" in process.cmdline())
 
             first.process.kill()
             first.process.wait()

@@ -45,6 +45,7 @@ class Watched:
                 if self.after is not None:
                     await self.after()
             finally:
+                await asyncio.sleep(0)  # the driver tells of a statement in the loop's next round
                 used.remove_query_logger(self._count)
 
     def _count(self, _record: object) -> None:

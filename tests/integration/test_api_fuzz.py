@@ -57,7 +57,7 @@ COMMON = {
     *("x-content-type-options", "referrer-policy", "x-frame-options", "content-security-policy"),
     *("cross-origin-resource-policy", "access-control-allow-origin"),
     *("access-control-expose-headers", "age", "connection", "transfer-encoding"),
-    "x-request-id",
+    *("content-encoding", "x-request-id"),
 }
 CHECKS: Any = [
     *(not_a_server_error, status_code_conformance, content_type_conformance),

@@ -384,9 +384,9 @@ async def test_reads__when_there_is_no_such_agent_or_claim__then_404(shop: Shop)
 @pytest.mark.parametrize(
     ("statement", "arguments"),
     [
-        (read_payments.OF_AGENT, 9),
-        (read_payments.CLAIMS_OF_AGENT, 7),
-        (read_stats.STATS, 3),
+        (read_payments.OF_AGENT, 8),
+        (read_payments.CLAIMS_OF_AGENT, 6),
+        (read_stats.STATS, 2),
     ],
 )
 async def test_reads__when_planned__then_no_table_is_read_through(

@@ -15,6 +15,7 @@ from renown.store import (
     agents,
     chains,
     feedback,
+    leaderboards,
     network,
     read_attachments,
     read_findings,
@@ -33,6 +34,7 @@ STATEMENT = re.compile(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 QUERIES = {
     f"{module.name}.{name}": value
     for module in pkgutil.iter_modules(store.__path__)
+    if not module.name.startswith("world")  # their tables are made by whoever makes a world
     for name, value in vars(importlib.import_module(f"renown.store.{module.name}")).items()
     if name.isupper()
     and not name.startswith("_")
@@ -57,24 +59,27 @@ async def test_query__on_the_migrated_schema__plans(conn: Conn, name: str) -> No
 
 H = reads.HEAD_COLUMNS
 ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
-    (agents.ONE, H, agents.AgentRow),
-    (agents.METADATA, H + 2, agents.EntryRow),
-    (feedback.OF_AGENT, H + 2, feedback.FeedbackRow),
-    (feedback.OF_AGENT_BY_CLIENT, H + 2, feedback.FeedbackRow),
-    (feedback.RECORD, H + 2, feedback.FeedbackRow),
+    (agents.ONE, 1, agents.AgentRow),
+    (agents.ONE_BY_UUID, 1, agents.AgentRow),
+    (agents.METADATA, 3, agents.EntryRow),
+    (feedback.OF_AGENT, 3, feedback.FeedbackRow),
+    (feedback.OF_AGENT_BY_UUID, 3, feedback.FeedbackRow),
+    (feedback.OF_AGENT_BY_CLIENT, 3, feedback.FeedbackRow),
+    (feedback.RECORD, 3, feedback.FeedbackRow),
     (feedback.ACROSS, H + 2, feedback.FeedbackRow),
-    (reads_responses.RESPONSES, H + 3, reads_responses.ResponseRow),
-    (validations.OF_AGENT, H + 2, validations.ValidationRow),
-    (reads_reputation.KEPT, H + 8, reads_reputation.TagsRow),
-    (read_versions.VERSIONS, H + 2, read_versions.VersionRow),
-    (read_versions.ATTEMPTS, H + 2, read_versions.AttemptRow),
+    (reads_responses.RESPONSES, 4, reads_responses.ResponseRow),
+    (validations.OF_AGENT, 3, validations.ValidationRow),
+    (reads_reputation.KEPT, 9, reads_reputation.TagsRow),
+    (read_versions.VERSIONS, 3, read_versions.VersionRow),
+    (read_versions.ATTEMPTS, 3, read_versions.AttemptRow),
     (read_attachments.OF_FEEDBACK, 3, read_attachments.AttachmentRow),
     (read_attachments.OF_REQUESTS, 2, read_attachments.AttachmentRow),
-    (read_payments.OF_AGENT, H + 2, read_payments.PaymentRow),
-    (read_payments.CLAIMS_OF_AGENT, H + 2, read_payments.ClaimRow),
+    (read_payments.OF_AGENT, 3, read_payments.PaymentRow),
+    (read_payments.CLAIMS_OF_AGENT, 3, read_payments.ClaimRow),
     (read_payments.CLAIM, H, read_payments.ClaimRow),
     (read_payments.OF_FEEDBACK, 3, read_payments.FeedbackClaim),
     (read_stats.STATS, H - 1, read_stats.StatsRow),
+    (leaderboards.PAID, 0, leaderboards.PlaceRow),
     (read_findings.COUNTS, 0, read_findings.TermRow),
     (read_findings.HEADS, 0, reads.Head),
     (reads_stream.OUTBOX, H + 2, reads_stream.OutboxRow),

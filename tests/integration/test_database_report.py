@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from renown.ingest.upkeep import VIEWS
 from renown.store import roles
 from renown.store.pool import Conn, connect
 from renown.store.report import Report, report
@@ -33,7 +34,7 @@ async def test_report__of_a_new_database__finds_nothing(fresh_database_url: str)
 
     assert codes(found) == set()
     assert found.overview["connections_limit"] > 0
-    assert {row["view"] for row in found.views} == {"network", "term_count"}
+    assert {row["view"] for row in found.views} == VIEWS.keys()
     assert {row["partition"] for row in found.partitions} >= {"audit_log_rest"}
     assert {"agent", "audit_log"} <= {row["table"] for row in found.tables}
 
@@ -158,3 +159,39 @@ def test_settings__printed__are_lines_of_a_configuration(database_url: str) -> N
     lines = [line.removeprefix("# ").split("#")[0].strip() for line in outcome.out.splitlines()]
     assert "shared_buffers = '8GB'" in lines
     assert all(name.isidentifier() for name, _, _ in (line.partition(" = ") for line in lines))
+
+
+async def test_report__of_indexes_nobody_read__lists_them_with_their_bytes_and_since_when(
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renown.store.report.UNUSED_BYTES", 0)
+    async with reading(fresh_database_url) as conn:
+        await conn.execute(
+            "INSERT INTO host SELECT 'h' || n, 0, now() FROM generate_series(1, 4000) n;"
+            "CREATE INDEX host_idle ON host (rest_until, host);"
+            "CREATE UNIQUE INDEX host_unique ON host (host, failures);"
+            "CREATE INDEX host_read ON host (reason, host);"
+            "SET enable_seqscan = off; SET enable_bitmapscan = off"
+        )
+        await conn.fetch("SELECT reason, host FROM host WHERE reason = 'x'")
+        await conn.execute("SELECT pg_stat_force_next_flush()")
+
+    found = await looked_at(fresh_database_url)
+
+    (idle,) = (one for one in found.idle.indexes if one["table"] == "host")
+    assert (idle["index"], idle["bytes"] > 100_000) == ("host_idle", True)
+    assert found.idle.total_bytes >= idle["bytes"]
+    (finding,) = (one for one in found.findings if one.subject == "host_idle")
+    assert (finding.code, found.idle.is_young) == ("unused-index", True)
+    assert "too short to tell" in finding.what
+    assert "in a week" in finding.do
+
+
+async def test_report__when_statistics_are_old__says_since_when(
+    fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renown.store.idle_indexes.YOUNG_SECONDS", -1)
+
+    found = await looked_at(fresh_database_url)
+
+    assert found.idle.when() == f"since {found.idle.since:%Y-%m-%d}"

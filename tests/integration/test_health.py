@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -148,7 +149,11 @@ async def test_readyz__draining__says_no_at_once_and_stays_alive(own: Conn, pool
 # Well ---------------------------------------------------------------------------------------------
 
 
-async def test_health__everything_there__is_ok_and_names_every_part(own: Conn, pool: Pool) -> None:
+async def test_health__everything_there__is_ok_and_names_every_part(
+    own: Conn, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = SimpleNamespace(total=100, used=10, free=90)  # whatever this machine has left
+    monkeypatch.setattr("renown.api.health.shutil.disk_usage", lambda _: room)
     async with app_on(pool) as (_, client):
         found = await health(client)
 

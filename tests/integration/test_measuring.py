@@ -138,7 +138,7 @@ async def test_measure__of_an_index__tells_what_no_process_knows_of_itself(
     try:
         await measure(own)
         assert total("renown_coverage", chain=SLUG, state="unknown") == 1
-        await own.execute(REFRESH)
+        await own.execute(REFRESH, "network")
         await own.execute(
             "INSERT INTO coverage (chain_id, state, checked_block, checked_at, agents_held)"
             " VALUES ($1, 'gap', 1, now(), 1)",

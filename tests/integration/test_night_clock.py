@@ -171,7 +171,7 @@ async def test_health__of_what_was_seen_tomorrow__has_no_ages_below_none(
         " block_time = now() + interval '1 day', head_block = block_number + 1;"
         " REFRESH MATERIALIZED VIEW network;"
         " INSERT INTO view_refresh (view, refreshed_at, duration_ms)"
-        " VALUES ('network', now() + interval '1 day', 1)"
+        " SELECT view, now() + interval '1 day', 1 FROM v_view_age"
     )
     await append(conn, [NewEntry(action="request", subject="/x", at=_tomorrow())])
     await conn.close()

@@ -152,10 +152,9 @@ async def test_file__that_another_operation_needs__stays(bench: Bench) -> None:
     assert await is_served(bench)
 
 
-BY_AN_AGENT = """
-INSERT INTO agent (chain_id, agent_id, uuid, owner, uri, wallet_state, created_block,
-                   created_log_index, created_tx, created_at, transfer_count)
-VALUES (31337, 1, gen_random_uuid(), '\\x01', $1, 'default', 1, 0, '\\x01', now(), 0)
+BY_A_FACT = """
+INSERT INTO agent_registered (chain_id, block_number, log_index, tx_hash, agent_id, owner, uri)
+VALUES (31337, 1, 0, '\\x01', 1, '\\x01', $1)
 """
 BY_A_DOCUMENT = """
 INSERT INTO uri (hash, uri, kind, host, fixed, stage)
@@ -163,10 +162,11 @@ VALUES (sha256($1), $1, 'https', 'h', false, 0)
 """
 
 
-@pytest.mark.parametrize("named", [BY_AN_AGENT, BY_A_DOCUMENT], ids=["agent", "document"])
+@pytest.mark.parametrize("named", [BY_A_FACT, BY_A_DOCUMENT], ids=["fact", "document"])
 async def test_file__that_the_chain_names__stays(bench: Bench, named: str) -> None:
     """The caller signed and sent it past this index."""
     await old(bench)
+    await bench.conn.execute("SELECT ensure_fact_partitions(31337, 0)")
     await bench.conn.execute(named, URI)
     assert await drop_unsigned(bench.conn) == 1
     assert await is_served(bench)

@@ -213,16 +213,6 @@ async def test_server_killed_under_the_pool__is_unavailable_and_comes_back(
     assert "Traceback" not in caplog.text
 
 
-def test_drivers_own_warning__is_one_line(caplog: pytest.LogCaptureFixture):
-    try:
-        raise ConnectionRefusedError(111, "refused")
-    except OSError:
-        logging.getLogger("asyncpg.pool").warning("cannot restore", exc_info=True)
-
-    assert caplog.messages == ["cannot restore (ConnectionRefusedError(111, 'refused'))"]
-    assert "Traceback" not in caplog.text
-
-
 @pytest.mark.parametrize(
     ("dsn", "says"),
     [

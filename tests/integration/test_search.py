@@ -85,7 +85,7 @@ ROWS = [
     row(0, "Weather Oracle", "Tells what will be.", kinds=("mcp",), tools=("get_forecast",),
         alive=True, quality=90, trust=("reputation",), feedback=7, day=3),
     row(1, "Storm Watch", "Weather for sailors, and weather for farmers.", kinds=("a2a",),
-        quality=80, alive=False, x402=True, day=2),
+        quality=80, alive=False, x402=True, feedback=1, day=2),
     row(2, "getWeatherNow", "A tool.", kinds=("mcp", "web"), quality=10, owner=BOB),
     row(3, "Translator", "Turns 天气预报 into English.", kinds=("a2a",),
         skills=("nlp/translation",), tags=("O'Reilly & sons",), codes=("missing-image",)),
@@ -211,8 +211,8 @@ async def test_search__misspelt_with_filters__keeps_to_them(client) -> None:
 
 
 async def test_search__names_take_too_long__answers_without(client, monkeypatch) -> None:
-    slow = "SELECT name_key FROM agent_name, pg_sleep(2) WHERE name_key <> $1 LIMIT $2"
-    monkeypatch.setattr(names, "ALIKE", slow)
+    slow = "SELECT 'x', 'y', 1 FROM pg_sleep(2) WHERE $1::text[] <> $2::text[]"
+    monkeypatch.setattr(names, "NEAR", slow)
 
     page = await get(client, "/v1/agents", q="wether oracel")
 
@@ -250,8 +250,9 @@ async def test_search__two_letters_or_wildcards__try_no_names(client) -> None:
         ({"tag": "o'reilly & sons"}, {3}),
         ({"filter": "kind:mcp AND NOT alive:yes"}, {2}),
         ({"filter": 'tag:"O\'Reilly & sons" or (trust:reputation tool:get_forecast)'}, {0, 3}),
-        ({"feedback_min": "1"}, {0}),
-        ({"feedback_max": "0", "kind": "a2a"}, {1, 3}),
+        ({"feedback_min": "1"}, {0, 1}),
+        ({"feedback_min": "1", "feedback_max": "6"}, {1}),
+        ({"feedback_max": "0", "kind": "a2a"}, {3}),
         ({"tag1": "starred"}, {0}),
         ({"tag1": "starred", "average_min": "80"}, {0}),
         ({"tag1": "starred", "average_min": "80.000000000000000001"}, set()),

@@ -12,11 +12,20 @@ from typing import Any
 import pytest
 from asyncpg import PostgresError
 
+from renown.derive.facts_hash import facts_hash
 from renown.errors import LeaseLost, WrongChain
-from renown.spec.events import Fact, Quarantined
+from renown.spec.events import (
+    Fact,
+    FeedbackGiven,
+    LegacyEvent,
+    OperatorSet,
+    Quarantined,
+    RegistryChanged,
+)
 from renown.store import hashing, refold, retract, state
 from renown.store.lease import acquire
-from renown.store.pool import Conn, connect
+from renown.store.orphaned import look_above
+from renown.store.pool import Conn, Tx, connect
 from renown.store.writer import Extension, Writer
 from renown.types import BlockRef
 from tests.activity import DEVNET, Activity
@@ -64,6 +73,52 @@ def extension(blocks: Sequence[tuple[BlockRef, list[Fact]]]) -> Extension:
 
 async def hash_of(writer: Writer) -> str:
     return await hashing.stored_hash(writer._conn, DEVNET.chain_id)
+
+
+async def test_retract__where_bytes_are_shown_escaped__reads_them_all_the_same(
+    fresh_database_url: str,
+) -> None:
+    conn = await connect(fresh_database_url)
+    await conn.execute(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET bytea_output = escape',"
+        " current_database()); END $$"
+    )
+    await conn.close()
+    writer = await writer_on(fresh_database_url)
+    held = world(Activity(5), 1, 4)
+    await store(writer, held)
+
+    assert await writer.retract(None, 0) == sum(len(facts) for _, facts in held) > 0
+
+    await writer.close()
+
+
+async def test_look_above__facts_of_any_kind_and_size__are_what_was_stored(
+    fresh_database_url: str,
+) -> None:
+    writer = await writer_on(fresh_database_url)
+    ref = BlockRef(1, b"h" * 32, GENESIS, 0)
+    made_by, largest = (b"t" * 32, b"c" * 20), 10**38
+    facts: list[Fact] = [
+        FeedbackGiven(1, 0, *made_by, 2**63 - 1, b"r" * 20, 1, -largest, 18, b"\\x41", b"\0", b"",
+                      b"\xff" * 3, b"h" * 32),
+        RegistryChanged(1, 1, *made_by, "upgraded", b"s" * 20),
+        RegistryChanged(1, 2, *made_by, "initialized", version=2**64 - 1),
+        LegacyEvent(1, 3, *made_by, "\\x41(uint256)", None, None, b"", b"p"),
+        OperatorSet(1, 4, *made_by, b"o" * 20, b"p" * 20, True),
+    ]  # fmt: skip
+    odd = Quarantined(1, 5, *made_by, "bad-hex", None, (b"", b"\\x41"), b'"}')
+    try:
+        await writer.extend(Extension(ref, facts, [odd], [ref]))
+
+        taken = await look_above(Tx(writer._conn), DEVNET.chain_id, 0)
+
+        assert facts_hash(taken.facts, taken.quarantined) == facts_hash(facts, [odd])
+        assert [type(fact) for fact in taken.facts] == [type(fact) for fact in facts]
+        assert taken.quarantined == [odd]
+        assert (await look_above(Tx(writer._conn), DEVNET.chain_id, 1)).tables == frozenset()
+    finally:
+        await writer.close()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -31,6 +31,22 @@ def test_known__after_any_batches__is_the_set_of_them(added: list[list[int]]) ->
         assert {i for i in range(-2, 45) if i in known} == plain
 
 
+@given(st.lists(st.tuples(st.booleans(), st.lists(ids, max_size=12)), max_size=8))
+def test_known__some_taken_back__is_the_set_of_the_rest(
+    steps: list[tuple[bool, list[int]]],
+) -> None:
+    known, plain = KnownAgents([MAX_BIGINT]), {MAX_BIGINT}
+    for taken_back, batch in steps:
+        if taken_back:
+            known.remove([*batch, MAX_BIGINT])
+            plain.difference_update(batch, [MAX_BIGINT])
+        else:
+            known.add([*batch, MAX_BIGINT])
+            plain.update(batch, [MAX_BIGINT])
+
+        assert {i for i in (*range(-2, 45), MAX_BIGINT) if i in known} == plain
+
+
 @given(st.lists(ids, max_size=12))
 def test_known__ids_that_no_registry_has__are_not_in_it(added: list[int]) -> None:
     known = KnownAgents(added)

@@ -15,7 +15,7 @@ from renown.api import etag
 from renown.api.answers.answer import Answer
 from renown.api.answers.as_of import AsOf
 from renown.api.cache.bounded import OVERHEAD_BYTES, Bounded
-from renown.api.cache.flights import Flights
+from renown.api.cache.flights import Convoys, Flights
 from renown.api.cache.written import say, write
 
 KEYS = st.sampled_from([f"key {n}" for n in range(6)])
@@ -119,6 +119,87 @@ async def test_flights__when_all_who_wait_give_up__end_by_themselves() -> None:
     await asyncio.wait_for(ended.wait(), 1)
     await asyncio.sleep(0)
     assert "a" not in flights
+
+
+async def test_convoys__of_equal_keys__one_works_and_the_others_wait_for_him() -> None:
+    convoys: Convoys[str] = Convoys()
+    runs: list[str] = []
+
+    async def work(name: str) -> str:
+        runs.append(name)
+        await asyncio.sleep(0)
+        return name
+
+    found = await asyncio.gather(
+        *(convoys.once("a", lambda: work("a")) for _ in range(5)),
+        convoys.once("b", lambda: work("b")),
+    )
+
+    assert found == [*"aaaaa", "b"]
+    assert runs == ["a", "b"]
+    assert "a" not in convoys
+    assert await convoys.once("a", lambda: work("again")) == "again"
+
+
+async def test_convoys__an_error__goes_to_all_and_is_not_remembered() -> None:
+    convoys: Convoys[int] = Convoys()
+
+    async def fail() -> int:
+        await asyncio.sleep(0)
+        raise ValueError("for all")
+
+    async def one() -> int:
+        return 1
+
+    ended = await asyncio.gather(
+        *(convoys.once("a", fail) for _ in range(3)), return_exceptions=True
+    )
+
+    assert [type(each) for each in ended] == [ValueError] * 3
+    assert await convoys.once("a", one) == 1
+
+
+async def test_convoys__whoever_leads_gives_up__another_begins_anew_for_the_rest() -> None:
+    convoys: Convoys[int] = Convoys()
+    go, runs = asyncio.Event(), 0
+
+    async def work() -> int:
+        nonlocal runs
+        runs += 1
+        await go.wait()
+        return runs
+
+    waiting = [asyncio.create_task(convoys.once("a", work)) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    waiting[2].cancel()
+    await asyncio.sleep(0.001)
+    go.set()
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(each) for each in ended].count(asyncio.CancelledError) == 2
+    assert [each for each in ended if not isinstance(each, BaseException)] == [2, 2, 2]
+    assert runs == 2
+
+
+async def test_convoys__left_behind__still_answer_those_who_wait() -> None:
+    convoys: Convoys[int] = Convoys()
+    go = asyncio.Event()
+
+    async def slow() -> int:
+        await go.wait()
+        return 1
+
+    async def fast() -> int:
+        return 2
+
+    waiting = [asyncio.create_task(convoys.once("a", slow)) for _ in range(2)]
+    await asyncio.sleep(0)
+    convoys.leave_behind()
+
+    assert await convoys.once("a", fast) == 2
+    go.set()
+    assert await asyncio.gather(*waiting) == [1, 1]
 
 
 class Body(msgspec.Struct, kw_only=True, frozen=True):

@@ -23,6 +23,7 @@ from renown.api.audited.book import Book
 from renown.api.audited.middleware import Audited
 from renown.api.audited.refusals import Refusals
 from renown.api.cache.running import caching
+from renown.api.compressed import Compressed
 from renown.api.deps import Desk
 from renown.api.health import Expected, Watch
 from renown.api.measured import Measured
@@ -37,6 +38,7 @@ from renown.api.routes import (
     feedback,
     hosted,
     keys,
+    leaderboards,
     marks,
     operations,
     operations_acting,
@@ -47,7 +49,8 @@ from renown.api.routes import (
     writes,
 )
 from renown.api.routing import add_routes
-from renown.api.web import found, pages, searching, status
+from renown.api.short_way import ShortWay
+from renown.api.web import found, leading, pages, searching, status
 from renown.api.wire import Wire
 from renown.errors import BadSettings
 from renown.obs import metrics
@@ -165,9 +168,10 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
-    data = (agents, search, documents, feedback, chains, exports, operations, payments, stats)
+    data = (agents, search, documents, feedback, chains, leaderboards, exports, operations)
+    more = (payments, stats)
     acting = (accounts, keys, sessions, writes, operations_acting, hosted, audit, marks)
-    for routes in (*data, *acting, pages, searching, found, status):
+    for routes in (*data, *more, *acting, pages, searching, found, leading, status):
         add_routes(app, routes.router)
     static = Path(web.__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
@@ -183,7 +187,7 @@ def create_app(
         body_bytes=chosen.audit_body_bytes,
         keeps_entries=chosen.audit,
     )
-    app.middleware_stack = Measured(Wire(audited), proxies)
+    app.middleware_stack = ShortWay(app, Measured(Wire(Compressed(audited)), proxies), audited)
     return app
 
 

@@ -20,7 +20,7 @@ from renown.api.answers.answer import MOST_ROWS, Answer
 from renown.api.cache.dear import Dear
 from renown.api.cache.kept import Kept
 from renown.api.pages import Cursors
-from renown.api.replies import reply
+from renown.api.replies import COMMON, REVALIDATE, reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
 from renown.spec.allowance import Allowance
 from renown.spec.tokens import KNOWN_TOKENS, Tokens
@@ -195,6 +195,12 @@ def desk_of(request: Request) -> Desk:
     """The app's desk."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+def common(desk: Desk) -> str:
+    """`Cache-Control` of what counts the whole network. Where reads are for holders of keys, no
+    cache on the way may hand an answer to one of them to others."""
+    return COMMON if desk.gate.public_reads else REVALIDATE
 
 
 def reading_connection(request: Request) -> AbstractAsyncContextManager[Conn]:

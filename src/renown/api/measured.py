@@ -41,7 +41,7 @@ class Measured:
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
         """The route's pattern and the status of the answer."""
         began, status = perf_counter(), 500
-        metrics.HTTP_IN_FLIGHT.inc()
+        came()
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -52,11 +52,7 @@ class Measured:
         try:
             await self._app(scope, receive, watched)
         finally:
-            metrics.HTTP_IN_FLIGHT.dec()
-            route = scope.get("route")
-            pattern: str = getattr(route, "path", UNMATCHED)
-            _requests(_method(scope["method"], route), pattern, status).inc()
-            _seconds(pattern).observe(perf_counter() - began)
+            pattern = left(scope["method"], scope.get("route"), status, perf_counter() - began)
         return pattern, status
 
     def _traceparent(self, scope: Scope) -> str | None:
@@ -68,6 +64,20 @@ class Measured:
                 text: str = value.decode("latin-1")
                 return text
         return None
+
+
+def came() -> None:
+    """A request came in. `left` must follow, whatever becomes of it."""
+    metrics.HTTP_IN_FLIGHT.inc()
+
+
+def left(method: str, route: Any, status: int, seconds: float) -> str:
+    """A request was answered, or came to nothing. Returns its pattern."""
+    metrics.HTTP_IN_FLIGHT.dec()
+    pattern: str = getattr(route, "path", UNMATCHED)
+    _requests(_method(method, route), pattern, status).inc()
+    _seconds(pattern).observe(seconds)
+    return pattern
 
 
 def tell_pools(desk: Desk) -> None:

@@ -40,6 +40,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_unexpected)
 
 
+async def answer_failure(request: Request, exc: Exception) -> tuple[Response, bool]:
+    """How a failure is answered that nobody in between has, and whether it is our mistake: such a
+    one is to be raised again, so that the server tells of it, too."""
+    if isinstance(exc, RenownError):
+        return await _on_renown_error(request, exc), False
+    if isinstance(exc, RequestValidationError):
+        return await _on_validation(request, exc), False
+    if isinstance(exc, HTTPException):
+        return await _on_http(request, exc), False
+    return await _on_unexpected(request, exc), True
+
+
 def slugs() -> Iterator[type[RenownError]]:
     """Every error class, the root first: each slug has a page in the docs."""
     waiting: list[type[RenownError]] = [RenownError]

@@ -17,6 +17,9 @@ from renown.api.answers.as_of import AsOf
 JSON = "application/json"
 REVALIDATE = "public, no-cache"
 """May be kept, must be asked about: an answer is true at a block."""
+COMMON = "public, max-age=5, stale-while-revalidate=60"
+"""Of what counts the whole network: it is some seconds old here already, `Age` says how old, and
+whoever asks again within a minute may have it at once while it is fetched anew."""
 _encode = msgspec.json.Encoder().encode
 
 

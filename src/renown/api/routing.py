@@ -35,6 +35,9 @@ class GatedRoute(APIRoute):
     """
 
     access: Access
+    answer: Callable[[Request], Coroutine[Any, Any, Response]]
+    """Lets a request in, and answers it: what the framework calls, without its layers around. A
+    class that wraps `get_route_handler` must set it to what that gives."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         access = self.access = access_wanted(self.endpoint, self.methods or set())
@@ -47,6 +50,7 @@ class GatedRoute(APIRoute):
                 return await admitted(request)
             return await desk.answered(admitted, request)
 
+        self.answer = gated
         return gated
 
     def handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -71,26 +71,48 @@ class Wire:
             await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await send({"type": "http.response.body", "body": b""})
             return
-        raw_path = scope.get("raw_path") or b""
-        if b"%2" in raw_path:
-            scope["path"] = _kept_together(raw_path)
-        bare = method == "HEAD"
-        if bare:
-            scope = {**scope, "method": "GET", _HEAD: True}
+        scope["path"] = path_of(scope)
+        if method == "HEAD":
+            scope = as_get(scope)
+        await self._app(scope, receive, dressing(scope, send))
 
-        async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message["headers"]
-                headers.extend(_ALWAYS)
-                headers.extend(scope.get(LIMIT_HEADERS, ()))
-                headers.append((b"content-security-policy", _policy(headers)))
-            elif bare and message["type"] == "http.response.body":
-                if message.get("more_body"):
-                    return
-                message = {"type": "http.response.body", "body": b""}
-            await send(message)
 
-        await self._app(scope, receive, dressed)
+def path_of(scope: Scope) -> str:
+    """The path of a request, each segment of which holds what it was sent with."""
+    raw_path = scope.get("raw_path") or b""
+    path: str = _kept_together(raw_path) if b"%2" in raw_path else scope["path"]
+    return path
+
+
+def as_get(scope: Scope) -> Scope:
+    """A HEAD as the GET whose answer it wants without the body."""
+    return {**scope, "method": "GET", _HEAD: True}
+
+
+def dressing(scope: Scope, send: Send) -> Send:
+    """`send`, with what every answer says, and without the body for HEAD."""
+    bare = is_head(scope)
+
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            dress(scope, message["headers"])
+        elif bare and message["type"] == "http.response.body":
+            if message.get("more_body"):
+                return
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    return dressed
+
+
+def dress(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+    """Add the headers that every answer has."""
+    policy = _policy(headers)
+    headers += _ALWAYS
+    limits = scope.get(LIMIT_HEADERS)
+    if limits is not None:
+        headers += limits
+    headers.append((b"content-security-policy", policy))
 
 
 def _policy(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -9,6 +9,7 @@ import typer
 from renown.cli import (
     accounts,
     audit,
+    bench,
     chains,
     crawl,
     database,
@@ -16,6 +17,7 @@ from renown.cli import (
     documents,
     export,
     keys,
+    leaderboard,
     lint,
     mark,
     notary,
@@ -50,6 +52,7 @@ devnet.add_to(app)
 read.add_to(app)
 search.add_to(app)
 payments.add_to(app)
+leaderboard.add_to(app)
 documents.add_to(app)
 lint.add_to(app)
 register.add_to(app)
@@ -71,6 +74,7 @@ accounts.add_to(app)
 mark.add_to(app)
 audit.add_to(app)
 notary.add_to(app)
+bench.add_to(app)
 
 
 def run(args: Sequence[str] | None = None) -> int:

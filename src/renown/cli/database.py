@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from renown.cli import database_backup, database_report, process
+from renown.cli import database_backup, database_recount, database_report, process
 from renown.cli.console import print_fields, print_json, print_lines, print_table, say
 from renown.cli.options import ChainArgument, Json, Yes, examples
 from renown.errors import EX_CONFIG
@@ -38,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     )(rewind_)
     database_report.add_to(_db)
     database_backup.add_to(_db)
+    database_recount.add_to(_db)
     app.add_typer(_db)
 
 

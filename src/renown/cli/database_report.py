@@ -153,7 +153,7 @@ def report_(
 ) -> None:
     """Say what wants doing in the database, and how it fares.
 
-    Use of indexes, unused and doubled ones, dead rows and air, slow statements, hits of the cache,
+    Use of indexes, idle and doubled ones, dead rows and air, slow statements, hits of the cache,
     locks and long transactions, age of views, sizes of partitions, roles and settings.
     """
     from renown.cli.runtime import database, load
@@ -199,6 +199,7 @@ def _print(found: Report) -> None:
     for title, rows, columns in (
         ("tables", found.tables, ("table", "live_rows", "dead_rows", "table_bytes", "index_bytes")),
         ("indexes", found.indexes, ("index", "table", "scans", "bytes")),
+        (f"idle indexes {found.idle.when()}", found.idle.indexes, ("index", "table", "bytes")),
         ("statements", found.statements or [], ("total_ms", "calls", "mean_ms", "statement")),
         ("activity", found.activity, ("pid", "program", "state", "transaction_seconds")),
         ("locks", found.locks, ("waiting_pid", "waiting_program", "blocking_pid")),

@@ -57,7 +57,7 @@ async def follow(
             upkeep.refresh_for_ever(
                 where.connect,
                 period_seconds=period_seconds,
-                terms_every=1 if small else upkeep.TERMS_EVERY,
+                views=upkeep.EVERY_ROUND if small else upkeep.VIEWS,
             ),
             upkeep.check_for_ever(where.connect, jobs, retry_seconds=retry_seconds),
             measure_for_ever(where.connect),

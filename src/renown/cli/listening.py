@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from renown.cli.joined_writes import JoinedWrites
 from renown.errors import SetupError
 
 DRAIN_SECONDS = 3.0
@@ -70,6 +71,7 @@ async def serving(
     """
     config = uvicorn.Config(
         app,
+        http=JoinedWrites,
         lifespan="on",
         log_config=None,
         access_log=False,

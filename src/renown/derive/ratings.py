@@ -20,6 +20,7 @@ TagsKey = tuple[int, bytes, bytes]
 """(agent id, tag1, tag2)."""
 
 SCALE_DECIMALS = 18
+_SCALES = tuple(10 ** (SCALE_DECIMALS - decimals) for decimals in range(SCALE_DECIMALS + 1))
 
 
 class Record(msgspec.Struct, gc=False):
@@ -135,4 +136,4 @@ def contribute(
         counts.revoked_count += sign
     else:
         tag_counts.live_count += sign
-        tag_counts.live_sum += sign * record.value * 10 ** (SCALE_DECIMALS - record.decimals)
+        tag_counts.live_sum += sign * record.value * _SCALES[record.decimals]

@@ -26,7 +26,10 @@ _LONGEST = 120
 
 def term(kind: TermKind, value: str | int) -> str:
     """One term. Values too long are cut, so equal heads of 120 characters are one."""
-    return f"{kind}={' '.join(str(value).lower().split())[:_LONGEST]}"
+    said = str(value).lower()
+    if not said.isprintable() or " " in said:
+        said = " ".join(said.split())
+    return f"{kind}={said[:_LONGEST]}"
 
 
 def three(kind: TermKind, value: bool | None) -> str:

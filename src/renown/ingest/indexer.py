@@ -24,7 +24,8 @@ from renown.ingest import measured
 from renown.ingest.ahead import ahead
 from renown.ingest.progress import Progress
 from renown.spec.events import Fact, Quarantined
-from renown.store.writer import Extension, Prepared, Writer, prepare
+from renown.store.stretch import Preparation, Prepared
+from renown.store.writer import Writer
 from renown.types import BlockRef
 
 log = structlog.get_logger()
@@ -36,6 +37,9 @@ FIRST_BATCH_EVENTS = 500
 restart shows rows at once."""
 BATCH_SECONDS = 2.0
 """A slow chain commits at least this often while it catches up, so that progress shows."""
+TURN_LOGS = 250
+"""Logs decoded before others have their turn: a millisecond or two. While a stretch is made ready
+the one before it is being stored, and each of its statements waits for the turn to end."""
 WINDOW_BLOCKS = 64
 """Blocks a commit of the unfinalised window spans at most."""
 REPORT_SECONDS = 1.0
@@ -127,36 +131,37 @@ class Indexer:
         """Verified ranges joined into commits of a good size, decoded."""
         first = self._writer.checkpoint.block_number + 1
         ranges = self._source.final_ranges(first, last, concurrency=self._limits.concurrency)
-        facts: list[Fact] = []
-        quarantined: list[Quarantined] = []
-        blocks: dict[int, BlockRef] = {}
+        making = Preparation(self._writer.deployment.chain_id)
         opened = time.monotonic()
         batch_events = min(FIRST_BATCH_EVENTS, self._limits.batch_events)
         async with aclosing(ranges):
             async for part in ranges:
-                self._decode(part, facts, quarantined)
-                blocks.update(part.blocks)
-                full = len(facts) + len(quarantined) >= batch_events
+                await self._take(part, making)
+                making.keep(part.blocks.values())
+                full = making.logs >= batch_events
                 due = time.monotonic() - opened >= BATCH_SECONDS
                 if full or due or part.last == last:
-                    tip = blocks.get(part.last) or await self._tip(part.last)
-                    blocks[tip.number] = tip
-                    stretch = Extension(tip, facts, quarantined, list(blocks.values()))
-                    yield prepare(self._writer.deployment.chain_id, stretch)
-                    facts, quarantined, blocks = [], [], {}
+                    tip = making.block(part.last) or await self._tip(part.last)
+                    making.keep([tip])
+                    yield making.finish(tip)
+                    making = Preparation(self._writer.deployment.chain_id)
                     opened = time.monotonic()
                     batch_events = min(4 * batch_events, self._limits.batch_events)
 
-    def _decode(
-        self, part: VerifiedRange, facts: list[Fact], quarantined: list[Quarantined]
-    ) -> None:
-        for event in self._decoder.decode_many(part.logs):
-            if type(event) is Quarantined:
-                if event.reason == "bad-place":
-                    raise NodeInconsistent("a log that does not say where it stands")
-                quarantined.append(event)
-            else:
-                facts.append(event)
+    async def _take(self, part: VerifiedRange, into: Preparation) -> None:
+        """Decode the logs of `part`, in turns with whoever waits for the database meanwhile."""
+        for start in range(0, len(part.logs), TURN_LOGS):
+            facts: list[Fact] = []
+            quarantined: list[Quarantined] = []
+            for event in self._decoder.decode_many(part.logs[start : start + TURN_LOGS]):
+                if type(event) is Quarantined:
+                    if event.reason == "bad-place":
+                        raise NodeInconsistent("a log that does not say where it stands")
+                    quarantined.append(event)
+                else:
+                    facts.append(event)
+            into.add(facts, quarantined)
+            await asyncio.sleep(0)
 
     async def _tip(self, number: int) -> BlockRef:
         block = await self._source.block(number)
@@ -192,12 +197,11 @@ class Indexer:
         parent = self._held[-1] if self._held else None
         if parent is not None and part.blocks[first].parent_hash != parent.hash:
             return await self._reorg()
-        facts: list[Fact] = []
-        quarantined: list[Quarantined] = []
-        self._decode(part, facts, quarantined)
+        making = Preparation(self._writer.deployment.chain_id)
+        await self._take(part, making)
         blocks = [part.blocks[number] for number in range(part.first, part.last + 1)]
-        stretch = Extension(blocks[-1], facts, quarantined, blocks)
-        ready = prepare(self._writer.deployment.chain_id, stretch)
+        making.keep(blocks)
+        ready = making.finish(blocks[-1])
         await self._extend(ready, following=True)
         self._held.extend(blocks)
         surplus = len(self._held) - self._limits.reorg_limit_blocks - WINDOW_BLOCKS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import LiteralString
 
 import structlog
@@ -26,11 +26,28 @@ COVERAGE_SECONDS = 3_600.0
 RETRY_SECONDS = 60.0
 OUTBOX_DAYS = 30
 
-TERMS_EVERY = 10
-"""Rounds between two counts of terms, which reads every agent's row."""
+VIEWS: Mapping[str, int] = {
+    "network": 1,
+    "leaderboard_newest": 1,
+    "leaderboard_clients": 5,
+    "leaderboard_paid": 5,
+    "term_count": 10,
+    "leaderboard_busiest": 10,
+}
+"""Rounds between two counts of each view. The dear ones read a row or an event of every agent."""
 
-REFRESH: LiteralString = "SELECT refresh_view('network')"
-REFRESH_TERMS: LiteralString = "SELECT refresh_view('term_count')"
+EVERY_ROUND: Mapping[str, int] = dict.fromkeys(VIEWS, 1)
+
+COUNTING_SHARE = 0.05
+"""How much of the time may go into counting one view: what takes long is done less often."""
+
+REFRESH: LiteralString = "SELECT refresh_view($1)"
+# Nor is it counted when another indexer of this installation just did.
+TOO_SOON: LiteralString = """
+SELECT view FROM v_view_age
+ WHERE view = $1 AND age_seconds < greatest($2, duration_ms / 1000 / $3)
+   AND refreshed_at IS NOT NULL
+"""
 TRIM_OUTBOX: LiteralString = """
 DELETE FROM outbox o
  WHERE written_at < now() - make_interval(days => $1)
@@ -43,12 +60,13 @@ async def refresh_for_ever(
     connect: Callable[[], Awaitable[Conn]],
     *,
     period_seconds: float = REFRESH_SECONDS,
-    terms_every: int = TERMS_EVERY,
+    views: Mapping[str, int] = VIEWS,
 ) -> None:
-    """Keep the network's counts fresh and what is kept for a while within it, until cancelled.
+    """Keep what is counted on a schedule fresh and what is kept for a while within it, until
+    cancelled.
 
     Args:
-        terms_every: rounds between two counts of the terms that agents are found by.
+        views: rounds between two counts, by view.
     """
     for round_number in itertools.count():
         try:
@@ -56,16 +74,40 @@ async def refresh_for_ever(
             try:
                 with naming_failures():
                     await say_unattended(conn)
-                    await conn.execute(REFRESH)
-                    if round_number % terms_every == 0:
-                        await conn.execute(REFRESH_TERMS)
                     await conn.execute(TRIM_OUTBOX, OUTBOX_DAYS)
                     await idempotency.prune(conn)
+                    for view, every in views.items():
+                        if round_number % every == 0:
+                            await _refresh_if_it_can(conn, view, period_seconds * every / 2)
             finally:
                 conn.terminate()
         except Exception as exc:  # noqa: BLE001 - beside the indexer, never in its way
             log.warning("upkeep_failed", error=type(exc).__name__, reason=str(exc))
         await asyncio.sleep(period_seconds)
+
+
+async def refresh(
+    conn: Conn,
+    views: Sequence[str],
+    *,
+    at_least_seconds: float = 0.0,
+    share: float = COUNTING_SHARE,
+) -> None:
+    """Count views anew, except those counted within `at_least_seconds`, or of late in view of how
+    long they take."""
+    for view in views:
+        if not await conn.fetch(TOO_SOON, view, at_least_seconds, share):
+            await conn.execute(REFRESH, view)
+
+
+async def _refresh_if_it_can(conn: Conn, view: str, at_least_seconds: float) -> None:
+    """One that cannot be counted keeps no other from it: its age says that something is wrong."""
+    try:
+        await refresh(conn, [view], at_least_seconds=at_least_seconds)
+    except Exception as exc:
+        if conn.is_closed():
+            raise
+        log.warning("view_not_counted", view=view, error=type(exc).__name__, reason=str(exc))
 
 
 async def check_for_ever(

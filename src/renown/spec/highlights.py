@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -78,7 +79,7 @@ _ENDINGS = re.compile(
 
 def _hits(text: str, lexemes: Collection[str]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    for match in _WORD.finditer(text):
+    for match in _candidates(text, lexemes):
         first, last = match.span()
         word = match[0]
         if not word.isascii() and UNSPACED.search(word):
@@ -94,6 +95,39 @@ def _hits(text: str, lexemes: Collection[str]) -> list[tuple[int, int]]:
             if len(cuts) > 2 and _is_hit(word[a:b], lexemes)
         ]
     return found
+
+
+def _candidates(text: str, lexemes: Collection[str]) -> Iterator[re.Match[str]]:
+    """The words of `text` that may be hits, in order: most are none, and to look into each of them
+    would take a search longer than to find its agents."""
+    low = text.lower()
+    if len(low) != len(text):  # a place in one is not the same in the other
+        yield from _WORD.finditer(text)
+        return
+    end = 0
+    for place in _looked_for(frozenset(lexemes)).finditer(low):
+        first = place.start()
+        if first < end or not _is_of_word(text[first]):
+            continue
+        while first > end and _is_of_word(text[first - 1]):
+            first -= 1
+        word = _WORD.match(text, first)
+        assert word is not None
+        end = word.end()
+        yield word
+
+
+@lru_cache(maxsize=256)
+def _looked_for(lexemes: frozenset[str]) -> re.Pattern[str]:
+    """What every word holds that may be a hit, in lower case: the stem of a lexeme, or a letter
+    beyond ASCII, which may be another spelling. Lexemes that are no words have no hits."""
+    stems = {one.removesuffix("i") if len(one) > 2 else one for one in lexemes}
+    words = sorted(re.escape(stem) for stem in stems if _WORD.fullmatch(stem))
+    return re.compile("|".join([r"[^\x00-\x7f]", *words]))
+
+
+def _is_of_word(letter: str) -> bool:
+    return letter.isalnum() or "\u0300" <= letter <= "\u036f"
 
 
 def _unspaced_hits(word: str, lexemes: Collection[str]) -> list[tuple[int, int]]:

@@ -63,6 +63,9 @@ def prepared(text: str, most_chars: int) -> str:
     words: list[str] = []
     joined: dict[str, None] = {}
     for chunk in _folded(text, most_chars).split():
+        if chunk.isalnum() and chunk.islower() and chunk.isascii():  # as most are
+            words.append(chunk[:_LONGEST_WORD])
+            continue
         parts = [chunk] if chunk.isalnum() else _PART.findall(chunk)
         wholes = [chunk] if len(parts) > 1 else []
         if not chunk.islower():

@@ -12,7 +12,19 @@ from asyncpg import Record
 
 from renown.store.marks import HIDDEN, OF_AGENT
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NEVER, UNCUT, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD,
+    HEAD_COLUMNS,
+    HEAD_TEXT,
+    NEVER,
+    UNCUT,
+    Head,
+    KeyArgs,
+    by_uuid,
+    head_of,
+)
 from renown.types import MAX_BIGINT
 
 
@@ -78,6 +90,15 @@ AGENT: LiteralString = f"""a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, 
        a.approved, a.created_block, a.created_log_index, a.created_tx, a.created_at,
        a.transfer_count,
        {OF_AGENT}"""
+# The same of one agent: its registry stands in the chain's head.
+_MARKS_OF_KEY: LiteralString = OF_AGENT.replace(
+    "m.chain_id = a.chain_id", f"m.chain_id = {CHAIN}"
+).replace("m.agent_id = a.agent_id", f"m.agent_id = {AGENT_ID}")
+_OF_KEY: LiteralString = (
+    AGENT.replace("$1", "$3")
+    .replace("c.identity", "NULL::bytea AS identity")
+    .replace(OF_AGENT, _MARKS_OF_KEY)
+)
 COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
        s.validation_count, s.validation_responded_count"""
 PROFILE: LiteralString = """pr.state, left(pr.name, 401), left(pr.description, 401),
@@ -99,28 +120,57 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 ONE: LiteralString = f"""
-SELECT {HEAD}, {AGENT}, {COUNTS}, {PROFILE}, s.version
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($3::bigint, (SELECT agent_id FROM agent WHERE uuid = $4::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = c.chain_id AND s.agent_id = a.agent_id
-  {_JOIN_PROFILE}
- WHERE c.chain_id = coalesce($2::bigint, (SELECT chain_id FROM agent WHERE uuid = $4::uuid))
+SELECT {HEAD_TEXT}, {_OF_KEY}, {COUNTS}, {PROFILE}, s.version
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
+  LEFT JOIN agent_profile pr ON pr.chain_id = {CHAIN} AND pr.agent_id = {AGENT_ID}
+ WHERE k.chain_id = {CHAIN}
 """
+ONE_BY_UUID: LiteralString = by_uuid(ONE)
 
 
 async def one(conn: Conn, key: KeyArgs, *, uri_cut_bytes: int = UNCUT) -> Found | None:
     """The agent of `key`; None where its chain (or UUID) is unknown."""
-    row = await conn.fetchrow(ONE, uri_cut_bytes, key.chain_id, key.agent_id, key.uuid)
+    row = await conn.fetchrow(*key.asks(ONE, ONE_BY_UUID), uri_cut_bytes)
     if row is None:
         return None
-    listed = listed_row(row, HEAD_COLUMNS)
-    head = Head(*row[:HEAD_COLUMNS])
+    head = head_of(row[0])
+    listed = listed_row(row, 1, head.registry)
     if listed is None:
         return Found(head, None, CountsRow(), None, 0)
     return Found(head, *listed, row[-1] or 0)
+
+
+class Version(msgspec.Struct, frozen=True, gc=False):
+    """What tells whether an agent is as it was: see `Found`; `revision` is its profile's, 0 where
+    there is none, and `marks` are as in `AgentRow`."""
+
+    head: Head
+    agent_id: int
+    version: int
+    revision: int
+    marks: list[str]
+
+
+VERSION: LiteralString = f"""
+SELECT {HEAD_TEXT}, a.agent_id, s.version, pr.revision, {_MARKS_OF_KEY}
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
+  LEFT JOIN agent_profile pr ON pr.chain_id = {CHAIN} AND pr.agent_id = {AGENT_ID}
+ WHERE k.chain_id = {CHAIN}
+"""
+VERSION_BY_UUID: LiteralString = by_uuid(VERSION)
+
+
+async def version(conn: Conn, key: KeyArgs) -> Version | None:
+    """What `one` would be a version of; None where there is no such agent."""
+    row = await conn.fetchrow(*key.asks(VERSION, VERSION_BY_UUID))
+    if row is None or row[1] is None:
+        return None
+    head, agent_id, number, revision, marks = row
+    return Version(head_of(head), agent_id, number or 0, revision or 0, sorted(marks))
 
 
 # Pages ---------------------------------------------------------------------------------------
@@ -166,10 +216,9 @@ SELECT {AGENT}, {COUNTS}, {PROFILE}
   {_JOIN_PROFILE}
  WHERE ($2::bigint IS NULL OR a.chain_id = $2)
    AND (a.created_at, a.chain_id, a.agent_id) < ($3::timestamptz, $4::bigint, $5::bigint)
-   AND a.created_at <= $6::timestamptz
-   AND ($8::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
+   AND ($7::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.created_at DESC, a.chain_id DESC, a.agent_id DESC
- LIMIT $7
+ LIMIT $6
 )
 {_BESIDE_HEADS}
  ORDER BY h.chain_id, p.created_at DESC, p.chain_id DESC, p.agent_id DESC
@@ -188,16 +237,12 @@ async def newest(
 ) -> Page:
     """Agents created at or before `upto`, of one chain or all, newest first; of those that this
     installation hides only with `hidden_too`."""
+    # One bound and not two: beside `<= upto` the index would be walked from there to the page.
+    start = min(after, After(created_at=upto), key=_moment)
     rows = await conn.fetch(
         NEWEST,
-        uri_cut_bytes,
-        chain_id,
-        after.created_at,
-        after.chain_id,
-        after.agent_id,
-        upto,
-        limit,
-        hidden_too,
+        *(uri_cut_bytes, chain_id),
+        *(start.created_at, start.chain_id, start.agent_id, limit, hidden_too),
     )
     return _page(rows)
 
@@ -359,13 +404,16 @@ def _page(records: Sequence[Record]) -> Page:
     return Page(heads, [row for row in rows if row is not None])
 
 
-def listed_row(record: Record, start: int) -> Listed | None:
-    """An agent out of the columns AGENT, COUNTS and, where the statement has them, PROFILE."""
+def listed_row(record: Record, start: int, registry: bytes | None = None) -> Listed | None:
+    """An agent out of the columns AGENT, COUNTS and, where the statement has them, PROFILE.
+
+    `registry` is the agent's where the statement did not ask for it.
+    """
     values: Sequence[Any] = record[start:]
     if values[2] is None:
         return None
     values[AGENT_COLUMNS - 1].sort()
-    agent = AgentRow(*values[:AGENT_COLUMNS])
+    agent = AgentRow(values[0], registry or values[1], *values[2:AGENT_COLUMNS])
     counts = values[AGENT_COLUMNS : AGENT_COLUMNS + COUNTS_COLUMNS]
     said = values[AGENT_COLUMNS + COUNTS_COLUMNS :][:PROFILE_COLUMNS]
     return (
@@ -377,6 +425,10 @@ def listed_row(record: Record, start: int) -> Listed | None:
 
 def _place(after: After) -> tuple[int, int]:
     return after.chain_id, after.agent_id
+
+
+def _moment(after: After) -> tuple[datetime, int, int]:
+    return after.created_at, after.chain_id, after.agent_id
 
 
 # Metadata --------------------------------------------------------------------------------------
@@ -395,22 +447,21 @@ class EntryRow(msgspec.Struct, frozen=True, gc=False):
 
 
 METADATA: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, m.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+SELECT {HEAD_TEXT}, a.agent_id, s.version, m.*
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
-       SELECT e.key_hash, substring(e.key FOR $6), octet_length(e.key),
-              substring(e.value FOR $6), octet_length(e.value), e.block_number, e.log_index
+       SELECT e.key_hash, substring(e.key FOR $5), octet_length(e.key),
+              substring(e.value FOR $5), octet_length(e.value), e.block_number, e.log_index
          FROM agent_metadata e
-        WHERE e.chain_id = a.chain_id AND e.agent_id = a.agent_id AND e.key_hash > $4
-        ORDER BY e.key_hash LIMIT $5) m ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+        WHERE e.chain_id = {CHAIN} AND e.agent_id = {AGENT_ID} AND a.agent_id IS NOT NULL
+          AND e.key_hash > $3
+        ORDER BY e.key_hash LIMIT $4) m ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY m.key_hash
 """
+METADATA_BY_UUID: LiteralString = by_uuid(METADATA)
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False):
@@ -426,9 +477,10 @@ async def metadata(
     conn: Conn, key: KeyArgs, *, after: bytes = b"", limit: int, cut_bytes: int
 ) -> Metadata | None:
     """Entries in the order of their keys' hashes, after the hash `after`; None as for `one`."""
-    rows = await conn.fetch(METADATA, key.chain_id, key.agent_id, key.uuid, after, limit, cut_bytes)
+    asked = key.asks(METADATA, METADATA_BY_UUID)
+    rows = await conn.fetch(*asked, after, limit, cut_bytes)
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    entries = [EntryRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
-    return Metadata(Head(*first[:at]), first[at], first[at + 1] or 0, entries)
+    first = rows[0]
+    entries = [EntryRow(*r[3:]) for r in rows if r[3] is not None]
+    return Metadata(head_of(first[0]), first[1], first[2] or 0, entries)

@@ -136,13 +136,13 @@ async def issue_key(tx: Tx, peppers: Peppers, wanted: Wanted) -> Issued:
             return Issued(KeyRow(*row), new.text)
 
 
-OF_ACCOUNT: LiteralString = f"""
-SELECT {_COLUMNS} FROM api_key
- WHERE ($1::bigint IS NULL OR account_id = $1)
-   AND ($2 OR revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))
-   AND ($3::timestamptz IS NULL OR (created_at, key_id) < ($3, $4))
- ORDER BY created_at DESC, key_id DESC LIMIT $5
+_PAGE: LiteralString = """
+       ($1 OR revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))
+   AND ($2::timestamptz IS NULL OR (created_at, key_id) < ($2, $3))
+ ORDER BY created_at DESC, key_id DESC LIMIT $4
 """
+OF_ACCOUNT: LiteralString = f"SELECT {_COLUMNS} FROM api_key WHERE account_id = $5 AND {_PAGE}"
+OF_ALL: LiteralString = f"SELECT {_COLUMNS} FROM api_key WHERE {_PAGE}"
 
 
 async def keys_of(
@@ -155,7 +155,11 @@ async def keys_of(
 ) -> list[KeyRow]:
     """An account's keys, or with None everybody's, the newest first: those that work, and with
     `over_too` all."""
-    rows = await conn.fetch(OF_ACCOUNT, account_id, over_too, *(after or (None, None)), limit)
+    args = over_too, *(after or (None, None)), limit
+    if account_id is None:
+        rows = await conn.fetch(OF_ALL, *args)
+    else:
+        rows = await conn.fetch(OF_ACCOUNT, *args, account_id)
     return [KeyRow(*row) for row in rows]
 
 

@@ -51,11 +51,6 @@ async def say_commit(tx: Tx, chain_id: int, commit: Commit) -> None:
     await _say(tx, chain_id, "commit", detail)
 
 
-async def hash_to_drop(tx: Tx, chain_id: int, above: int, last: int) -> str:
-    """The hash of the facts that a retraction to `above` is about to drop."""
-    return (await hash_of_blocks(tx, chain_id, above + 1, last)).facts_sha256
-
-
 async def say_retract(
     tx: Tx,
     chain_id: int,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NewType, NoReturn, TypeAlias
 
 import asyncpg
 import structlog
@@ -82,7 +82,7 @@ async def connect(
                 connection_class=TimedConnection,
                 **options,
             )
-            await _set_codecs(conn, numeric_as_int)
+            await _prepare(conn, numeric_as_int)
         except CONNECT_FAILURES as exc:
             last = exc
         else:
@@ -152,22 +152,20 @@ class TimedConnection(_Driver):
 
     Attributes:
         used_at: monotonic seconds when it was last handed back to its pool, or opened.
-        is_lent: whether somebody has it from its pool.
+        is_given_back: it is idle in its pool. A statement on it raises RuntimeError: whoever sends
+            it had the connection once, and held on to it.
     """
 
-    __slots__ = ("is_lent", "used_at")
+    __slots__ = ("is_given_back", "used_at")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.used_at = monotonic()
-        self.is_lent = False
-
-    @property
-    def itself(self) -> TimedConnection:
-        """The connection behind a pool's proxy of it."""
-        return self
+        self.is_given_back = False
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        if self.is_given_back:
+            _refuse()
         began = perf_counter()
         try:
             done: str = await super().execute(query, *args, **options)
@@ -178,6 +176,8 @@ class TimedConnection(_Driver):
         return done
 
     async def executemany(self, command: str, args: Any, **options: Any) -> None:
+        if self.is_given_back:
+            _refuse()
         began = perf_counter()
         try:
             await super().executemany(command, args, **options)
@@ -187,9 +187,13 @@ class TimedConnection(_Driver):
         ran(command, perf_counter() - began)
 
     async def fetch(self, query: str, *args: Any, **options: Any) -> Any:
+        if self.is_given_back:
+            _refuse()
         began = perf_counter()
         try:
-            rows = await super().fetch(query, *args, **options)
+            rows = await self._fetched(query, args, 0) if not options else None
+            if rows is None:
+                rows = await super().fetch(query, *args, **options)
         except BaseException as exc:
             failed(query, perf_counter() - began, exc)
             raise
@@ -197,9 +201,15 @@ class TimedConnection(_Driver):
         return rows
 
     async def fetchrow(self, query: str, *args: Any, **options: Any) -> Any:
+        if self.is_given_back:
+            _refuse()
         began = perf_counter()
         try:
-            row = await super().fetchrow(query, *args, **options)
+            rows = await self._fetched(query, args, 1) if not options else None
+            if rows is None:
+                row = await super().fetchrow(query, *args, **options)
+            else:
+                row = rows[0] if rows else None
         except BaseException as exc:
             failed(query, perf_counter() - began, exc)
             raise
@@ -207,6 +217,8 @@ class TimedConnection(_Driver):
         return row
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        if self.is_given_back:
+            _refuse()
         began = perf_counter()
         try:
             value = await super().fetchval(query, *args, **options)
@@ -216,17 +228,47 @@ class TimedConnection(_Driver):
         ran(query, perf_counter() - began)
         return value
 
+    async def _fetched(self, query: str, args: tuple[Any, ...], limit: int) -> Any:
+        """The rows of a statement that is prepared here already, as the driver would fetch them
+        with less to look at on the way; None: leave it to the driver."""
+        driver: Any = self
+        if driver._query_loggers or driver._aborted:
+            return None
+        protocol = driver._protocol
+        statement = driver._stmt_cache.get((query, protocol.get_record_class(), False))
+        if statement is None:
+            return None
+        timeout = protocol._get_timeout(None)
+        try:
+            return await protocol.bind_execute(statement, args, "", limit, False, timeout)
+        except asyncpg.exceptions.OutdatedSchemaCacheError:
+            # Its rows could not be read, but it is done: sent again it would be done twice.
+            await self.reload_schema_state()
+            raise
+        except asyncpg.exceptions.InvalidCachedStatementError:
+            # It was not done. A transaction is lost by that; without one the driver prepares anew.
+            driver._drop_local_statement_cache()
+            if protocol.is_in_transaction():
+                raise
+            return None
 
-async def _set_codecs(conn: Conn, numeric_as_int: bool) -> None:
-    if not numeric_as_int:
-        return
+
+async def _prepare(conn: Conn, numeric_as_int: bool) -> None:
     try:
-        await conn.set_type_codec(
-            "numeric", schema="pg_catalog", encoder=str, decoder=_whole, format="text"
-        )
+        # Statements are short: to compile one takes longer than to run it, and a plan that serves
+        # every call may look dear enough. Not as a parameter of the start: PgBouncer refuses it.
+        await conn.execute("SET jit = off")
+        if numeric_as_int:
+            await conn.set_type_codec(
+                "numeric", schema="pg_catalog", encoder=str, decoder=_whole, format="text"
+            )
     except BaseException:
         conn.terminate()
         raise
+
+
+def _refuse() -> NoReturn:
+    raise RuntimeError("this connection was given back to its pool: ask it for another")
 
 
 def _whole(text: str) -> int | Decimal:

@@ -10,13 +10,17 @@ import msgspec
 
 from renown.store.pool import Conn
 from renown.store.search import TIMEOUT_SECONDS
-from renown.store.search_plan import Plans
-from renown.store.search_wanted import MATCH, Sql, Wanted, conditions
+from renown.store.search_plan import Plan, Plans
+from renown.store.search_wanted import COLUMNS, MATCH, Sql, Wanted, bound, conditions
 
 MOST_COUNTED = 10_000
 """Matches up to which each is counted."""
 MOST_VALUES = 20
 _SAMPLE_MATCHES, _SAMPLE_ROWS = 1_500, 12_000
+_MOST_US = 250_000.0
+"""What matches may cost to find, few as they may be; in the measure of `search_plan`."""
+
+_BY_WORDS = Plan(scan=False)
 
 How = Literal["exact", "kept", "estimate"]
 
@@ -41,8 +45,10 @@ async def count(conn: Conn, plans: Plans, wanted: Wanted, kinds: Sequence[str]) 
     """The facets of a search; exact up to `MOST_COUNTED` matches."""
     rows = await plans.rows(conn)
     expected = await plans.matches(conn, wanted)
-    if expected <= 1.5 * MOST_COUNTED:
-        counted, values = await _counted(conn, wanted, kinds)
+    reach = await plans.reach(conn, wanted)
+    plan = plans.exhaustive(reach=reach)
+    if expected <= 1.5 * MOST_COUNTED and plans.cost_us(plan, reach) <= _MOST_US:
+        counted, values = await _counted(conn, wanted, kinds, plan=plan)
         if counted <= MOST_COUNTED:
             return Facets(counted, "exact", values)
     share = min(_SAMPLE_MATCHES / max(expected, 1.0), _SAMPLE_ROWS / max(rows, 1.0), 1.0)
@@ -88,7 +94,12 @@ SELECT NULL, NULL, sum(agents)::bigint, max(counted_at) FROM counted WHERE kind 
 
 
 async def _counted(
-    conn: Conn, wanted: Wanted, kinds: Sequence[str], *, share: float | None = None
+    conn: Conn,
+    wanted: Wanted,
+    kinds: Sequence[str],
+    *,
+    plan: Plan = _BY_WORDS,
+    share: float | None = None,
 ) -> tuple[int, dict[str, list[tuple[str, int]]]]:
     """Counts of at most `MOST_COUNTED` + 1 matches, or of those in a share of the table's pages."""
     sql = Sql(wanted)
@@ -101,20 +112,30 @@ async def _counted(
         percent = sql.constant(100 * share, "real")
         match = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
         limit, sample = "", f"TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1)"
+    rows: LiteralString = f"agent_profile p {sample}"
+    if plan.scan and plan.within is not None:
+        # Such a condition no index of words can serve, so that the index of the bounds is walked.
+        match = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
+        column = COLUMNS[plan.within][0]
+        rows = f"""(SELECT p.* FROM agent_profile p
+                     WHERE true{bound(wanted, plan.within, sql.add)}
+                     ORDER BY p.{column} DESC, p.chain_id DESC, p.agent_id DESC
+                     LIMIT {sql.add(None, "bigint")}) p"""
     among = sql.add(list(kinds), "text[]")
     statement: LiteralString = f"""
 WITH {sql.q},
 matched AS MATERIALIZED (
-     SELECT p.terms FROM agent_profile p {sample} WHERE true{match}{where} {limit}
+     SELECT p.terms FROM {rows} WHERE true{match}{where} {limit}
 ), counted AS (
      SELECT t.term, count(*) AS agents
        FROM matched m CROSS JOIN LATERAL unnest(m.terms) AS t (term)
+      WHERE split_part(t.term, '=', 1) = any({among})
       GROUP BY t.term
 ), ranked AS (
      SELECT split_part(term, '=', 1) AS kind, term, agents,
             row_number() OVER (PARTITION BY split_part(term, '=', 1)
                                    ORDER BY agents DESC, term) AS place
-       FROM counted WHERE split_part(term, '=', 1) = any({among})
+       FROM counted
 )
 (SELECT kind, substr(term, length(kind) + 2), agents
    FROM ranked WHERE place <= {MOST_VALUES} ORDER BY kind, place)

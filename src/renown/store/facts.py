@@ -65,6 +65,12 @@ Rows = dict[type[Fact], list[tuple[Any, ...]]]
 def rows_of(chain_id: int, facts: Iterable[Fact]) -> Rows:
     """`facts` as rows of their tables, by kind. Pure."""
     rows: Rows = {}
+    add_rows(chain_id, facts, rows)
+    return rows
+
+
+def add_rows(chain_id: int, facts: Iterable[Fact], rows: Rows) -> None:
+    """The same, behind the rows that are there."""
     astuple = msgspec.structs.astuple
     for fact in facts:
         kind = type(fact)
@@ -76,7 +82,6 @@ def rows_of(chain_id: int, facts: Iterable[Fact]) -> Rows:
             kept.append((chain_id, *row))
         else:
             kept.append((chain_id, *row[:3], *row[4:]))
-    return rows
 
 
 async def append(conn: Connection[Any], rows: Rows) -> None:

@@ -14,7 +14,19 @@ import msgspec
 from asyncpg import Record
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NOW, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD,
+    HEAD_COLUMNS,
+    HEAD_TEXT,
+    NOW,
+    Head,
+    KeyArgs,
+    by_uuid,
+    down_from,
+    head_of,
+)
 from renown.types import MAX_BIGINT
 
 LABEL_CUT_BYTES = 1_024
@@ -84,57 +96,66 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     rows: list[FeedbackRow]
 
 
-# Fragments of the statements below, which all have: $1 chain or null, $2 and $3 how much of labels
-# and URIs to show, $4 the block to read at, $5 to $8 the filter; `w.upto_block` is it per chain.
+# Fragments of the statements below, which all have: $1 the chain, $3 and $4 how much of labels and
+# URIs to show, $5 to $8 the filter, $9 the block to read at. Those of one agent have it as $2. No
+# page has a bound at $9 itself: where it starts is at or below that block (see `down_from`).
+
 
 # A response belongs to the record that was newest when it came; a registry that restarted its
 # indexes has several under one key. At present the count is kept with the record's marks.
-_RESPONSES: LiteralString = f"""
+def _row(chain: LiteralString, agent: LiteralString, upto: LiteralString) -> LiteralString:
+    return f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b.time, f.tx_hash,
+       f.client, f.feedback_index, f.value, f.decimals,
+       substring(f.tag1 FOR $3), octet_length(f.tag1),
+       substring(f.tag2 FOR $3), octet_length(f.tag2),
+       substring(f.endpoint FOR $3), octet_length(f.endpoint),
+       substring(f.uri FOR $4), octet_length(f.uri), f.content_hash,
+       CASE WHEN m.revoked_block <= {upto} THEN m.revoked_block END,
+       CASE WHEN m.superseded_block <= {upto} THEN m.superseded_block END,
        CASE WHEN m.chain_id IS NULL OR m.response_count = 0 THEN 0
-            WHEN w.upto_block = {NOW} THEN m.response_count
+            WHEN {upto} = {NOW} THEN m.response_count
             ELSE (SELECT count(*) FROM response_appended r
-                   WHERE r.chain_id = f.chain_id AND r.agent_id = f.agent_id
+                   WHERE r.chain_id = {chain} AND r.agent_id = {agent}
                      AND r.client = f.client AND r.feedback_index = f.feedback_index
-                     AND r.block_number <= w.upto_block
+                     AND r.block_number <= {upto}
                      AND (r.block_number, r.log_index) > (f.block_number, f.log_index)
                      AND (m.superseded_block IS NULL OR
                           (r.block_number, r.log_index)
                           < (m.superseded_block, m.superseded_log_index)))
        END"""
-_ROW: LiteralString = f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b.time, f.tx_hash,
-       f.client, f.feedback_index, f.value, f.decimals,
-       substring(f.tag1 FOR $2), octet_length(f.tag1),
-       substring(f.tag2 FOR $2), octet_length(f.tag2),
-       substring(f.endpoint FOR $2), octet_length(f.endpoint),
-       substring(f.uri FOR $3), octet_length(f.uri), f.content_hash,
-       CASE WHEN m.revoked_block <= w.upto_block THEN m.revoked_block END,
-       CASE WHEN m.superseded_block <= w.upto_block THEN m.superseded_block END,
-       {_RESPONSES}"""
-_BESIDE: LiteralString = """LEFT JOIN feedback_mark m
-           ON m.chain_id = f.chain_id AND m.block_number = f.block_number
+
+
+def _beside(chain: LiteralString) -> LiteralString:
+    return f"""LEFT JOIN feedback_mark m
+           ON m.chain_id = {chain} AND m.block_number = f.block_number
           AND m.log_index = f.log_index
-         LEFT JOIN block b ON b.chain_id = f.chain_id AND b.number = f.block_number"""
-_SHOWN: LiteralString = """f.block_number <= w.upto_block
-          AND ($5 OR m.revoked_block IS NULL OR m.revoked_block > w.upto_block)
-          AND ($6 OR m.superseded_block IS NULL OR m.superseded_block > w.upto_block)
+         LEFT JOIN block b ON b.chain_id = {chain} AND b.number = f.block_number"""
+
+
+def _shown(upto: LiteralString) -> LiteralString:
+    return f"""($5 OR m.revoked_block IS NULL OR m.revoked_block > {upto})
+          AND ($6 OR m.superseded_block IS NULL OR m.superseded_block > {upto})
           AND ($7::bytea IS NULL OR f.tag1 = $7) AND ($8::bytea IS NULL OR f.tag2 = $8)"""
+
+
+_UPTO: LiteralString = "$9::bigint"
+_ROW: LiteralString = _row(CHAIN, AGENT_ID, _UPTO)
+_BESIDE: LiteralString = _beside(CHAIN)
+_SHOWN: LiteralString = _shown(_UPTO)
 _AGENT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, p.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
- CROSS JOIN (VALUES ($4::bigint)) AS w (upto_block)
+SELECT {HEAD_TEXT}, a.agent_id, s.version, p.*
+  FROM checkpoint k
   LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($9::bigint, (SELECT agent_id FROM agent WHERE uuid = $10::uuid))
-   AND a.created_block <= w.upto_block
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+    ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID} AND a.created_block <= {_UPTO}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
 """
-_OF_KEY: LiteralString = """
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $10::uuid))
+_NEWEST_FIRST: LiteralString = f"""
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.block_number DESC, p.log_index DESC
 """
-_SINCE_MINT: LiteralString = """f.chain_id = a.chain_id AND f.agent_id = a.agent_id
-          AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index)"""
+_SINCE_MINT: LiteralString = (
+    "(f.block_number, f.log_index) > (a.created_block, a.created_log_index)"
+)
 
 OF_AGENT: LiteralString = f"""
 {_AGENT}
@@ -142,49 +163,63 @@ OF_AGENT: LiteralString = f"""
        SELECT {_ROW}
          FROM feedback_given f
          {_BESIDE}
-        WHERE {_SINCE_MINT}
-          AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
+        WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID} AND {_SINCE_MINT}
+          AND (f.block_number, f.log_index) < ($10::bigint, $11::integer)
           AND {_SHOWN}
-        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
-{_OF_KEY}
-"""
-# The same for one client. The offset keeps its records apart from the order and the limit, which
-# would else tempt the planner to walk all of the agent's feedback for a client that gave little.
+        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $12) p ON true
+{_NEWEST_FIRST}"""
+OF_AGENT_BY_UUID: LiteralString = by_uuid(OF_AGENT)
+# The same for one client. Who gave little has it looked up and sorted; the offset keeps it apart
+# from the order and the limit, which would else tempt the planner to walk all of the agent's
+# feedback. Who gave much is met again and again on that very walk, which then ends soon; the
+# planner, which expects little of any client, must not see that there is another way. Only one of
+# the two runs.
+_GAVE: LiteralString = f"""coalesce((
+               SELECT g.feedback_index FROM feedback_given g
+                WHERE g.chain_id = {CHAIN} AND g.agent_id = {AGENT_ID} AND g.client = $13
+                ORDER BY g.feedback_index DESC LIMIT 1), 0)"""
+_MUCH = 500
+_OF_CLIENT: LiteralString = f"""{_SINCE_MINT}
+          AND (f.block_number, f.log_index) < ($10::bigint, $11::integer)
+          AND {_SHOWN}
+        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $12"""
 OF_AGENT_BY_CLIENT: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
-       SELECT {_ROW}
+      (SELECT {_ROW}
          FROM (SELECT * FROM feedback_given g
-                WHERE g.chain_id = a.chain_id AND g.agent_id = a.agent_id AND g.client = $14
+                WHERE g.chain_id = {CHAIN} AND g.agent_id = {AGENT_ID} AND g.client = $13
+                  AND {_GAVE} <= {_MUCH}
                OFFSET 0) f
          {_BESIDE}
-        WHERE (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
-          AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
-          AND {_SHOWN}
-        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
-{_OF_KEY}
-"""
-# And for what was paid: few feedbacks name a payment, so those that do are looked up.
+        WHERE {_OF_CLIENT})
+       UNION ALL
+      (SELECT {_ROW}
+         FROM feedback_given f
+         {_BESIDE}
+        WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID} AND (f.client = $13) IS TRUE
+          AND {_GAVE} > {_MUCH} AND {_OF_CLIENT})) p ON true
+{_NEWEST_FIRST}"""
+OF_AGENT_BY_CLIENT_BY_UUID: LiteralString = by_uuid(OF_AGENT_BY_CLIENT)
+# And for what was paid, by the claims that proved true: an index has them in the order of feedback.
 OF_AGENT_PAID: LiteralString = f"""
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_ROW}
-         FROM (SELECT g.* FROM payment_claim y
-                 JOIN feedback_given g
-                   ON g.chain_id = y.chain_id AND g.block_number = y.feedback_block
-                  AND g.log_index = y.feedback_log_index AND g.client = y.client
-                  AND g.feedback_index = y.feedback_index AND g.agent_id = y.agent_id
-                WHERE y.chain_id = a.chain_id AND y.agent_id = a.agent_id
-                  AND y.feedback_block IS NOT NULL AND y.state IN ('included', 'confirmed')
-                  AND ($14::bytea IS NULL OR g.client = $14)
-               OFFSET 0) f
+         FROM payment_claim y
+         JOIN feedback_given f
+           ON f.chain_id = {CHAIN} AND f.block_number = y.feedback_block
+          AND f.log_index = y.feedback_log_index
+          AND (f.agent_id, f.client, f.feedback_index) = (y.agent_id, y.client, y.feedback_index)
          {_BESIDE}
-        WHERE (f.block_number, f.log_index) > (a.created_block, a.created_log_index)
-          AND (f.block_number, f.log_index) < ($11::bigint, $12::integer)
+        WHERE y.chain_id = {CHAIN} AND y.agent_id = {AGENT_ID} AND {_SINCE_MINT}
+          AND y.feedback_block IS NOT NULL AND y.state IN ('included', 'confirmed')
+          AND (y.feedback_block, y.feedback_log_index) < ($10::bigint, $11::integer)
+          AND ($13::bytea IS NULL OR y.client = $13)
           AND {_SHOWN}
-        ORDER BY f.block_number DESC, f.log_index DESC LIMIT $13) p ON true
-{_OF_KEY}
-"""
+        ORDER BY y.feedback_block DESC, y.feedback_log_index DESC LIMIT $12) p ON true
+{_NEWEST_FIRST}"""
+OF_AGENT_PAID_BY_UUID: LiteralString = by_uuid(OF_AGENT_PAID)
 
 
 async def of_agent(
@@ -202,15 +237,17 @@ async def of_agent(
     None where the chain (or UUID) is unknown.
     """
     args: list[Any] = [
-        *(key.chain_id, LABEL_CUT_BYTES, uri_cut_bytes, upto_block),
-        *(wanted.revoked, wanted.superseded, wanted.tag1, wanted.tag2),
-        *(key.agent_id, key.uuid, after.block_number, after.log_index, limit),
+        *(LABEL_CUT_BYTES, uri_cut_bytes),
+        *(wanted.revoked, wanted.superseded, wanted.tag1, wanted.tag2, upto_block),
+        *(*down_from(upto_block, after.block_number, after.log_index), limit),
     ]
     if wanted.paid:
-        return _page(await conn.fetch(OF_AGENT_PAID, *args, wanted.client))
+        asked = key.asks(OF_AGENT_PAID, OF_AGENT_PAID_BY_UUID)
+        return _page(await conn.fetch(*asked, *args, wanted.client))
     if wanted.client is None:
-        return _page(await conn.fetch(OF_AGENT, *args))
-    return _page(await conn.fetch(OF_AGENT_BY_CLIENT, *args, wanted.client))
+        return _page(await conn.fetch(*key.asks(OF_AGENT, OF_AGENT_BY_UUID), *args))
+    asked = key.asks(OF_AGENT_BY_CLIENT, OF_AGENT_BY_CLIENT_BY_UUID)
+    return _page(await conn.fetch(*asked, *args, wanted.client))
 
 
 RECORD: LiteralString = f"""
@@ -219,10 +256,11 @@ RECORD: LiteralString = f"""
        SELECT {_ROW}
          FROM feedback_given f
          {_BESIDE}
-        WHERE {_SINCE_MINT} AND f.client = $11 AND f.feedback_index = $12::bigint
+        WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID} AND {_SINCE_MINT}
+          AND f.client = $10 AND f.feedback_index = $11::bigint AND f.block_number <= {_UPTO}
           AND {_SHOWN}) p ON true
-{_OF_KEY}
-"""
+{_NEWEST_FIRST}"""
+RECORD_BY_UUID: LiteralString = by_uuid(RECORD)
 
 
 async def record(
@@ -238,9 +276,9 @@ async def record(
     registry restarted its indexes. None where the chain (or UUID) is unknown."""
     return _page(
         await conn.fetch(
-            RECORD,
-            *(key.chain_id, cut_bytes, cut_bytes, upto_block, True, True, None, None),
-            *(key.agent_id, key.uuid, client, feedback_index),
+            *key.asks(RECORD, RECORD_BY_UUID),
+            *(cut_bytes, cut_bytes, True, True, None, None, upto_block),
+            *(client, feedback_index),
         )
     )
 
@@ -248,9 +286,9 @@ async def record(
 def _page(rows: Sequence[Record]) -> Page | None:
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [FeedbackRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
-    return Page(Head(*first[:at]), first[at], first[at + 1] or 0, found)
+    first = rows[0]
+    found = [FeedbackRow(*r[3:]) for r in rows if r[3] is not None]
+    return Page(head_of(first[0]), first[1], first[2] or 0, found)
 
 
 # Across agents -------------------------------------------------------------------------------
@@ -279,17 +317,21 @@ SELECT c.identity, p.*
  CROSS JOIN LATERAL (
        SELECT coalesce((SELECT u.upto_block
                           FROM unnest($9::bigint[], $10::bigint[]) AS u (chain_id, upto_block)
-                         WHERE u.chain_id = c.chain_id), $4::bigint)) AS w (upto_block)
+                         WHERE u.chain_id = c.chain_id), $2::bigint) AS upto_block OFFSET 0) w
+ CROSS JOIN LATERAL (
+       SELECT c.chain_id = $11 AND $12::bigint <= w.upto_block AS is_after OFFSET 0) s
  CROSS JOIN LATERAL (
        SELECT a.agent_id IS NOT NULL
-              AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index), {_ROW}
+              AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index),
+              {_row("f.chain_id", "f.agent_id", "w.upto_block")}
          FROM feedback_given f
-         {_BESIDE}
+         {_beside("f.chain_id")}
          LEFT JOIN agent a ON a.chain_id = f.chain_id AND a.agent_id = f.agent_id
         WHERE f.chain_id = c.chain_id
           AND (f.block_number, f.log_index)
-              < (CASE WHEN c.chain_id = $11 THEN $12 ELSE {MAX_BIGINT} END, $13::integer)
-          AND {_SHOWN}
+              < (CASE WHEN s.is_after THEN $12 ELSE least(w.upto_block, {MAX_BIGINT} - 1) + 1 END,
+                 CASE WHEN s.is_after THEN $13::integer ELSE 0 END)
+          AND {_shown("w.upto_block")}
 """
 _END_OF_PAGE: LiteralString = f"""
         ORDER BY f.block_number DESC, f.log_index DESC LIMIT $14) p
@@ -335,7 +377,7 @@ async def across(
     """
     upto = upto_blocks or {}
     args: list[Any] = [
-        *(chain_id, LABEL_CUT_BYTES, uri_cut_bytes, NOW),
+        *(chain_id, NOW, LABEL_CUT_BYTES, uri_cut_bytes),
         *(wanted.revoked, wanted.superseded, wanted.tag1, wanted.tag2),
         *(list(upto), list(upto.values())),
         *(after.chain_id, after.block_number, after.log_index, limit),

@@ -8,7 +8,17 @@ from typing import Any, LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NOW, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD_TEXT,
+    NOW,
+    Head,
+    KeyArgs,
+    by_uuid,
+    down_from,
+    head_of,
+)
 from renown.types import MAX_BIGINT
 
 
@@ -81,124 +91,124 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 # page. A row constructor carries what differs between kinds. A notice about a range of agents
 # (BatchMetadataUpdate) is found by its own index, apart from those about one.
 OLDEST_FIRST: LiteralString = f"""
-SELECT {HEAD}, coalesce(a.agent_id, $2::bigint), a.agent_id IS NOT NULL,
+SELECT {HEAD_TEXT}, {AGENT_ID}, a.agent_id IS NOT NULL,
        p.kind, p.block_number, p.log_index, b.time, p.tx_hash, u.reason, p.detail
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
+  FROM checkpoint k
   LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-   AND a.created_block <= $6
+    ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID} AND a.created_block <= $5::bigint
   LEFT JOIN LATERAL (
        SELECT * FROM (
 (SELECT 'agent_registered' AS kind, f.block_number, f.log_index, f.tx_hash,
-        ROW(f.owner, substring(f.uri FOR $8), octet_length(f.uri)) AS detail
+        ROW(f.owner, substring(f.uri FOR $7), octet_length(f.uri)) AS detail
    FROM agent_registered f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'uri_updated', f.block_number, f.log_index, f.tx_hash,
-        ROW(f.updated_by, substring(f.uri FOR $8), octet_length(f.uri))
+        ROW(f.updated_by, substring(f.uri FOR $7), octet_length(f.uri))
    FROM uri_updated f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'metadata_set', f.block_number, f.log_index, f.tx_hash,
-        ROW(substring(f.key FOR $8), octet_length(f.key),
-            substring(f.value FOR $8), octet_length(f.value))
+        ROW(substring(f.key FOR $7), octet_length(f.key),
+            substring(f.value FOR $7), octet_length(f.value))
    FROM metadata_set f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'agent_transferred', f.block_number, f.log_index, f.tx_hash,
         ROW(f.from_address, f.to_address)
    FROM agent_transferred f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'agent_approved', f.block_number, f.log_index, f.tx_hash, ROW(f.owner, f.approved)
    FROM agent_approved f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash,
         ROW(f.agent_id, f.last_agent_id)
    FROM metadata_refreshed f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'metadata_refreshed', f.block_number, f.log_index, f.tx_hash,
         ROW(f.agent_id, f.last_agent_id)
    FROM metadata_refreshed f
-  WHERE f.chain_id = c.chain_id AND f.last_agent_id > f.agent_id
-    AND f.agent_id < coalesce(a.agent_id, $2) AND f.last_agent_id >= coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.last_agent_id > f.agent_id
+    AND f.agent_id < {AGENT_ID} AND f.last_agent_id >= {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'feedback_given', f.block_number, f.log_index, f.tx_hash,
         ROW(f.client, f.feedback_index, f.value::text, f.decimals,
-            substring(f.tag1 FOR $8), octet_length(f.tag1),
-            substring(f.tag2 FOR $8), octet_length(f.tag2),
-            substring(f.endpoint FOR $8), octet_length(f.endpoint),
-            substring(f.uri FOR $8), octet_length(f.uri), f.content_hash)
+            substring(f.tag1 FOR $7), octet_length(f.tag1),
+            substring(f.tag2 FOR $7), octet_length(f.tag2),
+            substring(f.endpoint FOR $7), octet_length(f.endpoint),
+            substring(f.uri FOR $7), octet_length(f.uri), f.content_hash)
    FROM feedback_given f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'feedback_revoked', f.block_number, f.log_index, f.tx_hash, ROW(f.client, f.feedback_index)
    FROM feedback_revoked f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'response_appended', f.block_number, f.log_index, f.tx_hash,
         ROW(f.client, f.feedback_index, f.responder,
-            substring(f.uri FOR $8), octet_length(f.uri), f.content_hash)
+            substring(f.uri FOR $7), octet_length(f.uri), f.content_hash)
    FROM response_appended f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'validation_requested', f.block_number, f.log_index, f.tx_hash,
-        ROW(f.contract, f.validator, f.request_hash, substring(f.uri FOR $8), octet_length(f.uri))
+        ROW(f.contract, f.validator, f.request_hash, substring(f.uri FOR $7), octet_length(f.uri))
    FROM validation_requested f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'validation_responded', f.block_number, f.log_index, f.tx_hash,
         ROW(f.contract, f.validator, f.request_hash, f.response,
-            substring(f.uri FOR $8), octet_length(f.uri), f.content_hash,
-            substring(f.tag FOR $8), octet_length(f.tag))
+            substring(f.uri FOR $7), octet_length(f.uri), f.content_hash,
+            substring(f.tag FOR $7), octet_length(f.tag))
    FROM validation_responded f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
 UNION ALL
 (SELECT 'legacy_event', f.block_number, f.log_index, f.tx_hash,
-        ROW(f.contract, f.event, f.client, substring(f.topics FOR $8), octet_length(f.topics),
-            substring(f.payload FOR $8), octet_length(f.payload))
+        ROW(f.contract, f.event, f.client, substring(f.topics FOR $7), octet_length(f.topics),
+            substring(f.payload FOR $7), octet_length(f.payload))
    FROM legacy_event f
-  WHERE f.chain_id = c.chain_id AND f.agent_id = coalesce(a.agent_id, $2)
-    AND (f.block_number, f.log_index) > ($4::bigint, $5::integer) AND f.block_number <= $6
-  ORDER BY f.block_number, f.log_index LIMIT $7)
+  WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID}
+    AND (f.block_number, f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5
+  ORDER BY f.block_number, f.log_index LIMIT $6)
        ) all_kinds
-       ORDER BY block_number, log_index LIMIT $7) p ON true
-  LEFT JOIN block b ON b.chain_id = c.chain_id AND b.number = p.block_number
+       ORDER BY block_number, log_index LIMIT $6) p ON true
+  LEFT JOIN block b ON b.chain_id = {CHAIN} AND b.number = p.block_number
   LEFT JOIN unattached u
-    ON u.chain_id = c.chain_id AND u.block_number = p.block_number AND u.log_index = p.log_index
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+    ON u.chain_id = {CHAIN} AND u.block_number = p.block_number AND u.log_index = p.log_index
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.block_number, p.log_index
 """
 NEWEST_FIRST: LiteralString = (
-    OLDEST_FIRST.replace("f.log_index) > ($4", "f.log_index) < ($4")
+    OLDEST_FIRST.replace(
+        "f.log_index) > ($3::bigint, $4::integer) AND f.block_number <= $5",
+        "f.log_index) < ($3::bigint, $4::integer)",
+    )
     .replace(
         "ORDER BY f.block_number, f.log_index", "ORDER BY f.block_number DESC, f.log_index DESC"
     )
@@ -207,6 +217,8 @@ NEWEST_FIRST: LiteralString = (
         "ORDER BY p.block_number, p.log_index", "ORDER BY p.block_number DESC, p.log_index DESC"
     )
 )
+OLDEST_FIRST_BY_UUID: LiteralString = by_uuid(OLDEST_FIRST)
+NEWEST_FIRST_BY_UUID: LiteralString = by_uuid(NEWEST_FIRST)
 
 
 async def of_agent(
@@ -225,20 +237,18 @@ async def of_agent(
     are not among them. None where the chain (or UUID) is unknown.
     """
     start = after or (LAST if newest_first else FIRST)
-    rows = await conn.fetch(
-        NEWEST_FIRST if newest_first else OLDEST_FIRST,
-        *(key.chain_id, key.agent_id, key.uuid, start.block_number, start.log_index, upto_block),
-        *(limit, cut_bytes),
-    )
+    place = start.block_number, start.log_index
+    if newest_first:
+        asked = key.asks(NEWEST_FIRST, NEWEST_FIRST_BY_UUID)
+        place = down_from(upto_block, *place)
+    else:
+        asked = key.asks(OLDEST_FIRST, OLDEST_FIRST_BY_UUID)
+    rows = await conn.fetch(*asked, *place, upto_block, limit, cut_bytes)
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [
-        HistoryRow(*(*r[at + 2 : at + 8], _detail(r[at + 2], tuple(r[at + 8]))))
-        for r in rows
-        if r[at + 2] is not None
-    ]
-    return Page(Head(*first[:at]), first[at], first[at + 1], found)
+    first = rows[0]
+    found = [HistoryRow(*(*r[3:9], _detail(r[3], tuple(r[9])))) for r in rows if r[3] is not None]
+    return Page(head_of(first[0]), first[1], first[2], found)
 
 
 def _detail(kind: str, values: tuple[Any, ...]) -> dict[str, Any]:

@@ -53,6 +53,20 @@ class KnownAgents:
             else:
                 self._missing.discard(agent_id)
 
+    def remove(self, ids: Iterable[int]) -> None:
+        """These exist no more; some of them may never have."""
+        for agent_id in ids:
+            if agent_id in self._far:
+                self._far.discard(agent_id)
+            elif self._first <= agent_id < self._next:
+                self._missing.add(agent_id)
+        # The newest agents are those that reorgs take back.
+        while self._next > self._first and self._next - 1 in self._missing:
+            self._next -= 1
+            self._missing.discard(self._next)
+        if self._next == self._first:
+            self._first = self._next = 0
+
     def __contains__(self, agent_id: object) -> bool:
         return (
             isinstance(agent_id, int)

@@ -9,6 +9,7 @@ import msgspec
 from renown.errors import BadSettings, ChainNotFound, LeaseLost, WrongChain
 from renown.spec.deployments import Deployment
 from renown.store.pool import Conn, naming_failures
+from renown.store.whole_numbers import use_whole_numbers
 from renown.store.writer import Checkpoint, Writer
 
 
@@ -52,17 +53,9 @@ async def _acquire(
             " a chain has one writer at a time: stop that one first",
             chain_id=chain_id,
         )
-    # A writer joins tables of any size against keys in hand, in the order written, by index. Left
-    # to itself the planner goes by statistics, which a table that grows so fast never has in time.
-    # The statistics that ANALYZE below makes are for readers' first queries: a small sample does.
-    for setting in (
-        "enable_hashjoin = off",
-        "enable_mergejoin = off",
-        "join_collapse_limit = 1",
-        "default_statistics_target = 10",
-        "renown.indexer = 'on'",  # see audit_foreign_write
-    ):
+    for setting in WRITERS_SETTINGS:
         await conn.execute(f"SET {setting}")
+    await use_whole_numbers(conn)
     followed = await conn.fetchval(FOLLOWED_CONTRACTS, chain_id)
     if followed is not None and {*followed} != {*deployment.validation}:
         shown = ", ".join(f"0x{contract.hex()}" for contract in followed) or "none"
@@ -122,6 +115,24 @@ async def reopen(conn: Conn, deployment: Deployment, *, name: str) -> Writer:
     return await acquire(conn, indexed, start_block=row[0], genesis_hash=None, name=name)
 
 
+# A writer joins tables of any size against keys in hand, in the order written, by index. Left to
+# itself the planner goes by statistics, which a table that grows so fast never has in time; and it
+# would plan anew each time, which for small commits costs more than running. Of a plan that serves
+# every call it believes that "the blocks from here on" are a third of all: it would start parallel
+# workers, and compile the statement, to find what is mostly nothing.
+# The statistics that ANALYZE makes here are for readers' first queries: a small sample does.
+WRITERS_SETTINGS: tuple[LiteralString, ...] = (
+    "enable_hashjoin = off",
+    "enable_mergejoin = off",
+    "enable_seqscan = off",
+    "max_parallel_workers_per_gather = 0",
+    "jit = off",
+    "plan_cache_mode = force_generic_plan",
+    "join_collapse_limit = 1",
+    "default_statistics_target = 10",
+    "bytea_output = hex",  # what is retracted is read as JSON: see orphaned
+    "renown.indexer = 'on'",  # see audit_foreign_write
+)
 START: LiteralString = "SELECT start_block, validations FROM chain WHERE chain_id = $1"
 LOCK: LiteralString = (
     "SELECT pg_try_advisory_lock(hashtextextended('renown.writer.' || $1::bigint, 0))"

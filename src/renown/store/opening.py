@@ -10,13 +10,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, cast
-from weakref import WeakSet
+from typing import Any
 
 import structlog
 
 from renown.errors import DatabaseUnavailable, RenownError
-from renown.store.connecting import Conn, TimedConnection
+from renown.store.connecting import Conn
 
 AT_ONCE = 4
 FIRST_PAUSE_SECONDS = 0.05
@@ -36,7 +35,6 @@ class Opening:
 
     Attributes:
         opened: connections so far.
-        all: those that may still be open.
         is_failing: whether the last attempt failed.
     """
 
@@ -49,7 +47,6 @@ class Opening:
         self._pause_seconds = 0.0
         self._again_at = 0.0
         self.opened = 0
-        self.all: WeakSet[TimedConnection] = WeakSet()
 
     @property
     def is_failing(self) -> bool:
@@ -79,7 +76,6 @@ class Opening:
                 log.info("database_back", place=self._place)
             self._pause_seconds = self._again_at = 0.0
             self.opened += 1
-            self.all.add(cast(TimedConnection, conn))
             return conn
 
     def _same_as_others(self, seen: int) -> None:

@@ -37,11 +37,12 @@ class Reach(msgspec.Struct, frozen=True):
     signing_chains: Collection[int] | None = None
 
 
-# What only waits for a signature is left to those who can give it.
+# What only waits for a signature is left to those who can give it. OFFSET keeps the transactions a
+# lookup by operation: PostgreSQL would else read all that were ever signed into a table of hashes.
 SIGNABLE: LiteralString = """
 (o.mode = 'client' OR o.sender = ANY($2::bytea[]) AND o.chain_id = ANY($3::bigint[])
  OR EXISTS (SELECT FROM operation_transaction t
-             WHERE t.operation_id = o.operation_id AND NOT t.settled))
+             WHERE t.operation_id = o.operation_id AND NOT t.settled OFFSET 0))
 """
 CLAIM: LiteralString = (
     """
@@ -123,7 +124,7 @@ UPDATE operation
 """
 RELEASE_ALL: LiteralString = """
 UPDATE operation SET claimed_by = NULL, claimed_until = NULL, due_at = now()
- WHERE claimed_by = ANY($1::uuid[])
+ WHERE claimed_by = ANY($1::uuid[]) AND due_at IS NOT NULL
 """
 
 
@@ -153,20 +154,24 @@ async def next_due_seconds(conn: Conn, reach: Reach) -> float | None:
     return found
 
 
+# By the ids in an array: of a join PostgreSQL would think that it concerns many of all steps.
 UNSIGNED: LiteralString = (
     """
-UPDATE operation_step s SET updated_at = now(), problem = p.problem
-  FROM (SELECT o.operation_id,
-               (SELECT min(w.step) FROM operation_step w
-                 WHERE w.operation_id = o.operation_id AND w.state = 'prepared') AS step,
-               'nobody who signs for the wallet 0x' || encode(o.sender, 'hex')
-               || ' on this chain has looked at it yet' AS problem
-          FROM operation o
-         WHERE o.due_at <= now() - $4 * interval '1 second' AND o.chain_id = ANY($1::bigint[])
-           AND (o.claimed_until IS NULL OR o.claimed_until <= now()) AND NOT """
+WITH late AS (
+    SELECT o.operation_id,
+           (SELECT min(w.step) FROM operation_step w
+             WHERE w.operation_id = o.operation_id AND w.state = 'prepared') AS step,
+           'nobody who signs for the wallet 0x' || encode(o.sender, 'hex')
+           || ' on this chain has looked at it yet' AS problem
+      FROM operation o
+     WHERE o.due_at <= now() - $4 * interval '1 second' AND o.chain_id = ANY($1::bigint[])
+       AND (o.claimed_until IS NULL OR o.claimed_until <= now()) AND NOT """
     + SIGNABLE
-    + """) p
- WHERE s.operation_id = p.operation_id AND s.step = p.step AND s.problem IS DISTINCT FROM p.problem
+    + """)
+UPDATE operation_step s SET updated_at = now(), problem = l.problem
+  FROM late l
+ WHERE s.operation_id = ANY(ARRAY(SELECT operation_id FROM late))
+   AND s.operation_id = l.operation_id AND s.step = l.step AND s.problem IS DISTINCT FROM l.problem
 """
 )
 

@@ -33,16 +33,36 @@ FILES: LiteralString = """
 SELECT DISTINCT sha256, uri FROM operation_file WHERE operation_id = ANY($1::uuid[])
 """
 DROP: LiteralString = "DELETE FROM operation WHERE operation_id = ANY($1::uuid[])"
-# A caller may have signed and sent it past us: then some fact names the file.
-DROP_FILES: LiteralString = """
+_SAYING = (
+    "agent_registered",
+    "uri_updated",
+    "feedback_given",
+    "response_appended",
+    "validation_requested",
+    "validation_responded",
+)
+"""Tables of facts that name URIs."""
+# The facts above the trail, by their key: in the order of the blocks, so that they are not looked
+# for in all that was ever said.
+_SAID_SINCE: LiteralString = " UNION ALL ".join(
+    f"""
+    SELECT s.uri FROM behind b CROSS JOIN LATERAL (
+           SELECT f.uri FROM {table} f
+            WHERE f.chain_id = b.chain_id AND f.block_number > b.block_number
+            ORDER BY f.block_number, f.log_index OFFSET 0) s"""
+    for table in _SAYING
+)
+# A caller may have signed and sent it past us: then some fact names the file. The crawler knows the
+# URIs of all facts up to its trail; those above it are looked at here.
+DROP_FILES: LiteralString = f"""
 WITH given AS (SELECT * FROM unnest($1::bytea[], $2::bytea[]) AS g (sha256, uri)),
+behind AS (
+    SELECT c.chain_id, coalesce(t.block_number, -1) AS block_number
+      FROM chain c LEFT JOIN trail t ON t.chain_id = c.chain_id AND t.epoch = c.epoch),
 named AS (
     SELECT g.sha256 FROM given g WHERE EXISTS (SELECT FROM uri u WHERE u.hash = sha256(g.uri))
-    UNION ALL SELECT g.sha256 FROM given g JOIN agent a ON a.uri = g.uri
-    UNION ALL SELECT g.sha256 FROM given g JOIN feedback_given f ON f.uri = g.uri
-    UNION ALL SELECT g.sha256 FROM given g JOIN response_appended r ON r.uri = g.uri
-    UNION ALL SELECT g.sha256 FROM given g JOIN validation v
-                  ON g.uri IN (v.request_uri, v.response_uri))
+    UNION ALL
+    SELECT g.sha256 FROM given g WHERE g.uri IN ({_SAID_SINCE}))
 DELETE FROM hosted_file f
  WHERE f.sha256 IN (SELECT sha256 FROM given)
    AND f.sha256 NOT IN (SELECT sha256 FROM named)

@@ -262,6 +262,8 @@ UPDATE payment_claim c SET due_at = now()
 RETURNING c.pay_chain_id, c.tx_hash, c.chain_id, c.agent_id
 """
 DROP: LiteralString = "DELETE FROM payment_claim WHERE claim_id = ANY($1::uuid[])"
+# Claims before payments, as everybody who settles: whoever counts anew locks both tables whole.
+IN_ORDER: LiteralString = "LOCK TABLE payment_claim IN ROW EXCLUSIVE MODE"
 
 
 async def drop(tx: Tx, claim_ids: Sequence[UUID]) -> None:
@@ -271,6 +273,7 @@ async def drop(tx: Tx, claim_ids: Sequence[UUID]) -> None:
     rows = await tx.fetch(OF_CLAIMS, claim_ids)
     for pay_chain_id, tx_hash in sorted({(row[0], row[1]) for row in rows}):
         await lock(tx, pay_chain_id, tx_hash)
+    await tx.execute(IN_ORDER)
     freed = await tx.fetch(FREE, claim_ids) + await tx.fetch(UNCOUNT, claim_ids)
     if freed:
         chains, hashes = zip(*sorted({(row[0], row[1]) for row in freed}), strict=True)
@@ -294,10 +297,14 @@ POSTPONE: LiteralString = """
 UPDATE payment_claim SET due_at = $3
  WHERE pay_chain_id = $1 AND tx_hash = $2 AND due_at IS NOT NULL AND due_at < $3
 """
+# In two halves, as the indexes of what is due are.
 WAITING: LiteralString = """
 SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at))::float8, 0)
-  FROM payment_claim
- WHERE due_at IS NOT NULL AND state = 'pending'
+  FROM (SELECT created_at FROM payment_claim
+         WHERE due_at IS NOT NULL AND account_id IS NOT NULL AND state = 'pending'
+         UNION ALL
+        SELECT created_at FROM payment_claim
+         WHERE due_at IS NOT NULL AND account_id IS NULL AND state = 'pending') c
 """
 
 

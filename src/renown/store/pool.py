@@ -7,14 +7,12 @@ in `store.failures`; their names can be had here, too.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
-import asyncpg
 import msgspec
 import structlog
 
@@ -31,21 +29,15 @@ from renown.store.connecting import (
 )
 from renown.store.dsn import database_place
 from renown.store.failures import (
-    CONNECT_FAILURES,
     FAILURES,
     is_conflict,
     meaning_of,
     naming_failures,
     retry_conflicts,
     translate,
-    translate_connect,
 )
+from renown.store.lending import Lending
 from renown.store.opening import Opening
-
-if TYPE_CHECKING:
-    _AsyncpgPool: TypeAlias = asyncpg.Pool[asyncpg.Record]
-else:
-    _AsyncpgPool = asyncpg.Pool
 
 __all__ = [
     "Conn",
@@ -108,29 +100,26 @@ class Pool:
 
     def __init__(
         self,
-        pool: _AsyncpgPool,
+        lending: Lending,
         place: str,
         opening: Opening,
         *,
         name: PoolName,
         max_size: int,
         max_waiters: int,
-        max_queries: int,
         timeout_seconds: float,
     ) -> None:
         self.name: PoolName = name
-        self._pool = pool
+        self._lending = lending
         self._place = place
         self._opening = opening
         self._max_size = max_size
         self._max_wanted = max_size + max_waiters
-        self._max_queries = max_queries
         self._timeout_seconds = timeout_seconds
         self._wanted = 0  # callers that wait for a connection or have one
         self._wait_seconds = 0.0
-        self._acquired = self._recycled = self._timeouts = self._refused = 0
+        self._acquired = self._timeouts = self._refused = 0
         self._told_opened = 0
-        self._closing = False
         self._observe_wait = metrics.POOL_WAIT_SECONDS.labels(name).observe
 
     def connection(self) -> Lent:
@@ -140,6 +129,8 @@ class Pool:
         all do, all wait. Settings changed with SET (not SET LOCAL), session locks and LISTEN would
         leak to the next user, because handing a connection back costs no round trip here: use
         `connect` for those. A single statement takes another time limit by the driver's `timeout=`.
+        After the block the connection is another's: a statement on it raises RuntimeError while
+        it is idle, and is not noticed once somebody else has it.
 
         Raises:
             Overloaded: too many wait, or none was to be had in time.
@@ -156,12 +147,12 @@ class Pool:
     @property
     def size(self) -> int:
         """Connections open now."""
-        return self._pool.get_size()
+        return self._lending.size
 
     @property
     def idle(self) -> int:
         """Open connections nobody uses now."""
-        return self._pool.get_idle_size()
+        return self._lending.idle
 
     def stats(self) -> PoolStats:
         """How it stands."""
@@ -175,7 +166,7 @@ class Pool:
             wait_seconds=self._wait_seconds,
             acquired=self._acquired,
             opened=self._opening.opened,
-            recycled=self._recycled,
+            recycled=self._lending.recycled,
             timeouts=self._timeouts,
             refused=self._refused,
         )
@@ -191,15 +182,13 @@ class Pool:
         self._told_opened = stats.opened
 
     async def close(self, *, grace_seconds: float = 10.0) -> None:
-        """Close after waiting `grace_seconds` for borrowed connections to come back."""
-        self._closing = True
-        try:
+        """Close after waiting `grace_seconds` for borrowed connections to come back. Those that do
+        not are cut off."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+                await self._lending.close()
 
-    async def _take(self) -> Conn:
+    async def _take(self) -> TimedConnection:
         """A connection that works. The caller gives it back by `_give_back`, whatever happens."""
         if self._wanted >= self._max_wanted:
             self._refused += 1
@@ -210,42 +199,67 @@ class Pool:
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         self._wanted += 1
-        began = perf_counter()
+        waited = 0.0
         try:
-            conn = await self._next_in_time()
+            conn = self._lending.take_idle()
+            if conn is None or monotonic() - conn.used_at > LOOK_AFTER_SECONDS:
+                began = perf_counter()
+                until = monotonic() + self._timeout_seconds
+                if conn is None:
+                    conn = await self._next_back(until)
+                conn = await self._next_in_time(conn, until)
+                waited = perf_counter() - began
         except BaseException:
             self._wanted -= 1
             raise
-        waited = perf_counter() - began
         self._wait_seconds += waited
         self._acquired += 1
         self._observe_wait(waited)
-        return cast(Conn, conn)
+        return conn
 
-    async def _next_in_time(self) -> Any:
-        """The limit holds for an opening, too, and for the look at one that was idle for long."""
+    async def _next_back(self, until: float) -> TimedConnection | None:
         try:
-            async with asyncio.timeout(self._timeout_seconds) as limit:
+            return await self._lending.next_back(until)
+        except TimeoutError as exc:
+            raise self._timed_out() from exc
+
+    async def _next_in_time(self, conn: TimedConnection | None, until: float) -> TimedConnection:
+        """`conn`, or another that works. The limit holds for an opening, too, and for the look at
+        one that was idle for long."""
+        if conn is not None and monotonic() - conn.used_at <= LOOK_AFTER_SECONDS:
+            return conn
+        try:
+            async with asyncio.timeout(until - monotonic()) as limit:
                 while True:
-                    try:
-                        return await self._pool.acquire()
-                    except _Dead:
-                        self._drop_silent()
+                    conn = conn or await self._lending.take()
+                    if await self._is_alive(conn):
+                        return conn
+                    conn = None
         except TimeoutError as exc:
             if limit.expired():
                 raise self._timed_out() from exc
             raise
 
-    async def _give_back(self, conn: Any, itself: TimedConnection) -> None:
+    async def _is_alive(self, conn: TimedConnection) -> bool:
+        """One that was idle for long may be dead without knowing it. If so, those that were idle
+        for as long are as dead, and would each cost a look."""
+        before = monotonic() - LOOK_AFTER_SECONDS
+        if conn.used_at > before:
+            return True
         try:
-            is_used_up = (
-                not itself.is_closed()
-                and cast(Any, itself)._protocol.queries_count >= self._max_queries
-            )
-            await self._pool.release(conn)
-            if is_used_up and not self._closing:
-                self._recycled += 1
-                metrics.POOL_RECYCLED.labels(self.name).inc()
+            await conn.execute("SELECT 1", timeout=LOOK_SECONDS)
+        except FAILURES:
+            self._lending.drop(conn)
+            self._lending.drop_idle_since(before)
+            return False
+        except BaseException:
+            self._lending.drop(conn)
+            raise
+        return True
+
+    async def _give_back(self, conn: TimedConnection) -> None:
+        try:
+            await self._lending.give_back(conn)
         finally:
             self._wanted -= 1
 
@@ -261,18 +275,11 @@ class Pool:
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
-    def _drop_silent(self) -> None:
-        """One did not answer: those idle for as long are as dead, and would each cost a look."""
-        before = monotonic() - LOOK_AFTER_SECONDS
-        for conn in list(self._opening.all):
-            if not conn.is_lent and conn.used_at < before:
-                conn.terminate()
-
 
 class Lent:
     """A connection for the length of an `async with`; made by `Pool.connection`."""
 
-    __slots__ = ("_conn", "_itself", "_pool")
+    __slots__ = ("_conn", "_pool")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -283,8 +290,6 @@ class Lent:
         except FAILURES as exc:
             _raise_meaning(exc, self._pool._place)
             raise
-        # Asked for now: what is behind the proxy is gone from it once the connection is lost.
-        self._itself: TimedConnection = cast(Any, self._conn).itself
         return self._conn
 
     async def __aexit__(
@@ -294,7 +299,7 @@ class Lent:
         trace: TracebackType | None,
     ) -> None:
         try:
-            await self._pool._give_back(self._conn, self._itself)
+            await self._pool._give_back(self._conn)
         except FAILURES as exc:
             if error is None:
                 _raise_meaning(exc, self._pool._place)
@@ -354,54 +359,28 @@ async def connect_pool(
         )
 
     opening = Opening(open_one, place)
-    try:
-        pool = await asyncpg.create_pool(
-            min_size=min_size,
-            max_size=max_size,
-            max_queries=max_queries,
-            max_inactive_connection_lifetime=max_inactive_seconds,
-            connection_class=TimedConnection,
-            connect=cast(Any, opening),
-            setup=_look,
-            reset=_handed_back,
-        )
-    except CONNECT_FAILURES as exc:
-        raise translate_connect(exc, place) from exc
+    lending = Lending(
+        opening,
+        place,
+        name=name,
+        min_size=min_size,
+        max_size=max_size,
+        max_queries=max_queries,
+        max_inactive_seconds=max_inactive_seconds,
+    )
+    await lending.fill()
     made = Pool(
-        pool,
+        lending,
         place,
         opening,
         name=name,
         max_size=max_size,
         max_waiters=max_waiters,
-        max_queries=max_queries,
         timeout_seconds=timeout_seconds,
     )
     if min_size:
         await _warn_if_crowded(made, max_size)
     return made
-
-
-class _Dead(Exception):
-    """The connection that was to be lent does not answer."""
-
-
-async def _look(conn: Any) -> None:
-    """Before a connection is lent: one that was idle for long may be dead without knowing it."""
-    itself: TimedConnection = conn.itself
-    if monotonic() - itself.used_at > LOOK_AFTER_SECONDS:
-        try:
-            await itself.execute("SELECT 1", timeout=LOOK_SECONDS)
-        except FAILURES:
-            itself.terminate()
-            raise _Dead from None
-    itself.is_lent = True
-
-
-async def _handed_back(conn: Any) -> None:
-    """Nothing to undo, see `Pool.connection`; the default would cost a round trip per request."""
-    conn.used_at = monotonic()
-    conn.is_lent = False
 
 
 ROOM = """
@@ -429,14 +408,3 @@ async def _warn_if_crowded(pool: Pool, max_size: int) -> None:
             pool_max_size=max_size,
             **{f"{name}_limit": limit for name, limit in row.items() if limit is not None},
         )
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """The driver's pool tells of a database that is away with a traceback; the reason will do."""
-    if record.exc_info and record.exc_info[1] is not None:
-        record.msg, record.args = f"{record.getMessage()} ({record.exc_info[1]!r})", ()
-        record.exc_info = None
-    return True
-
-
-logging.getLogger("asyncpg.pool").addFilter(_without_traceback)

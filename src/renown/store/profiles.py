@@ -51,16 +51,18 @@ _HELD: LiteralString = """p.uri_id, p.document_id, p.state, p.name, p.descriptio
     p.template, p.quality, p.owner, p.wallet, p.feedback_count, p.client_count, p.created_at,
     p.active_at"""
 
+# What a row `r` of texts and terms is found by.
+WORDS: LiteralString = """setweight(to_tsvector('renown', r.name_text), 'A')
+       || setweight(to_tsvector('renown', r.offers), 'B')
+       || setweight(to_tsvector('renown', r.tags), 'C')
+       || setweight(to_tsvector('renown', r.about), 'D')
+       || array_to_tsvector(r.terms)"""
 # A row of a template is taken to lead nobody until LEAD has looked.
 WRITE: LiteralString = f"""
 INSERT INTO agent_profile AS p ({_FIELDS}, leads, revision)
 SELECT r.chain_id, r.agent_id, r.uri_id, r.document_id, r.state, r.name, r.description, r.image,
        r.name_key, r.skeleton, r.x402, r.active, r.alive, r.findings, r.domains, r.terms,
-       setweight(to_tsvector('renown', r.name_text), 'A')
-       || setweight(to_tsvector('renown', r.offers), 'B')
-       || setweight(to_tsvector('renown', r.tags), 'C')
-       || setweight(to_tsvector('renown', r.about), 'D')
-       || array_to_tsvector(r.terms),
+       {WORDS},
        decode(r.template, 'hex'), r.quality, decode(r.owner, 'hex'), decode(r.wallet, 'hex'),
        r.feedback_count, r.client_count, r.created_at, r.active_at, r.template IS NULL,
        nextval('profile_revision')

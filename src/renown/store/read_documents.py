@@ -12,7 +12,16 @@ from typing import Literal, LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, UNCUT, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD,
+    HEAD_COLUMNS,
+    UNCUT,
+    Head,
+    KeyArgs,
+    by_uuid,
+)
 
 Form = Literal["normalised", "raw", "served"]
 
@@ -70,36 +79,38 @@ class Current(msgspec.Struct, frozen=True, gc=False):
     profile: ProfileRow | None
 
 
+def _document(form: LiteralString) -> LiteralString:
+    return f"""d.document_id, d.sha256, d.size_bytes, d.class, d.reading, d.findings::text,
+       CASE {form} WHEN 'normalised' THEN d.registration::text
+                   WHEN 'raw' THEN d.content::text END,
+       CASE {form} WHEN 'served' THEN d.raw END"""
+
+
 _URI: LiteralString = """u.kind, u.fixed, u.attempts, u.attempted_at, u.outcome, u.reason, u.status,
        u.fetched_at, u.verified,
        (SELECT r.final_url FROM resolution r
          WHERE r.uri_id = u.uri_id AND r.attempted_at = u.fetched_at)"""
-_DOCUMENT: LiteralString = """d.document_id, d.sha256, d.size_bytes, d.class, d.reading,
-       d.findings::text,
-       CASE $1 WHEN 'normalised' THEN d.registration::text WHEN 'raw' THEN d.content::text END,
-       CASE $1 WHEN 'served' THEN d.raw END"""
 _URI_COLUMNS = len(UriRow.__struct_fields__)
 _READ = HEAD_COLUMNS + 5
 _FILE = _READ + _URI_COLUMNS
 _PROFILE = _FILE + len(DocumentRow.__struct_fields__)
 
 CURRENT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, substring(a.uri FOR $5), octet_length(a.uri), a.uri_block,
+SELECT {HEAD}, a.agent_id, s.version, substring(a.uri FOR $4), octet_length(a.uri), a.uri_block,
        {_URI},
-       {_DOCUMENT},
+       {_document("$3")},
        p.state, p.findings::text, p.changed_at,
        p.uri_id IS NOT DISTINCT FROM u.uri_id AND p.document_id IS NOT DISTINCT FROM d.document_id
   FROM chain c
   JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($3::bigint, (SELECT agent_id FROM agent WHERE uuid = $4::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN uri u ON a.uri <> '' AND u.hash = sha256(a.uri)
   LEFT JOIN document d ON d.document_id = u.document_id
-  LEFT JOIN agent_profile p ON p.chain_id = a.chain_id AND p.agent_id = a.agent_id
- WHERE c.chain_id = coalesce($2::bigint, (SELECT chain_id FROM agent WHERE uuid = $4::uuid))
+  LEFT JOIN agent_profile p ON p.chain_id = {CHAIN} AND p.agent_id = {AGENT_ID}
+ WHERE c.chain_id = {CHAIN}
 """
+CURRENT_BY_UUID: LiteralString = by_uuid(CURRENT)
 
 
 async def current(
@@ -109,7 +120,7 @@ async def current(
 
     None where the chain (or UUID) is unknown.
     """
-    row = await conn.fetchrow(CURRENT, form, key.chain_id, key.agent_id, key.uuid, uri_cut_bytes)
+    row = await conn.fetchrow(*key.asks(CURRENT, CURRENT_BY_UUID), form, uri_cut_bytes)
     if row is None:
         return None
     agent_id, version, uri, uri_bytes, uri_block = row[HEAD_COLUMNS:_READ]
@@ -137,7 +148,7 @@ SELECT u.kind, u.fixed, CASE WHEN u.fixed THEN u.attempts WHEN l.uri_id IS NULL 
        CASE WHEN u.fixed THEN u.fetched_at ELSE g.attempted_at END,
        CASE WHEN u.fixed THEN u.verified ELSE g.verified END,
        CASE WHEN NOT u.fixed THEN g.final_url END,
-       {_DOCUMENT}
+       {_document("$1")}
   FROM uri u
   LEFT JOIN LATERAL (SELECT r.* FROM resolution r
                       WHERE NOT u.fixed AND r.uri_id = u.uri_id AND r.attempted_at <= $3
@@ -168,7 +179,7 @@ async def at(
 # One document ------------------------------------------------------------------------------------
 
 BY_SHA256: LiteralString = f"""
-SELECT {_DOCUMENT} FROM document d WHERE d.sha256 = $2
+SELECT {_document("$1")} FROM document d WHERE d.sha256 = $2
 """
 
 

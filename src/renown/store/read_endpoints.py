@@ -7,7 +7,7 @@ from typing import LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, Head, KeyArgs
+from renown.store.reads import AGENT_ID, CHAIN, HEAD, HEAD_COLUMNS, Head, KeyArgs, by_uuid
 
 UPTIME_DAYS = 30
 MOST_CHECKED = 200
@@ -41,7 +41,7 @@ SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), d.registration::text,
                   'latency_ms', e.latency_ms, 'recent_checks', h.checks, 'recent_good', h.good,
                   'capabilities', e.capabilities) ORDER BY x.position, e.protocol)
          FROM (SELECT l.* FROM agent_endpoint l
-                WHERE l.chain_id = a.chain_id AND l.agent_id = a.agent_id
+                WHERE l.chain_id = {CHAIN} AND l.agent_id = {AGENT_ID}
                 ORDER BY l.position, l.protocol LIMIT {MOST_CHECKED}) x
          JOIN endpoint e USING (endpoint_id)
         CROSS JOIN LATERAL (
@@ -60,24 +60,23 @@ SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), d.registration::text,
                   'host', o.host, 'state', o.state, 'by_uri', o.by_uri,
                   'checked_at', o.checked_at) ORDER BY o.host)
          FROM (SELECT * FROM agent_domain m
-                WHERE m.chain_id = a.chain_id AND m.agent_id = a.agent_id
+                WHERE m.chain_id = {CHAIN} AND m.agent_id = {AGENT_ID}
                 ORDER BY m.host LIMIT {MOST_CHECKED}) o), '[]')::text
   FROM chain c
   JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN uri u ON a.uri <> '' AND u.hash = sha256(a.uri)
   LEFT JOIN document d ON d.document_id = u.document_id
-  LEFT JOIN agent_profile p ON p.chain_id = a.chain_id AND p.agent_id = a.agent_id
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+  LEFT JOIN agent_profile p ON p.chain_id = {CHAIN} AND p.agent_id = {AGENT_ID}
+ WHERE c.chain_id = {CHAIN}
 """
+DECLARED_BY_UUID: LiteralString = by_uuid(DECLARED)
 
 
 async def declared(conn: Conn, key: KeyArgs) -> Declared | None:
     """What the agent declares; None where its chain (or UUID) is unknown."""
-    row = await conn.fetchrow(DECLARED, key.chain_id, key.agent_id, key.uuid)
+    row = await conn.fetchrow(*key.asks(DECLARED, DECLARED_BY_UUID))
     if row is None:
         return None
     return Declared(Head(*row[:HEAD_COLUMNS]), *row[HEAD_COLUMNS:])

@@ -11,7 +11,18 @@ import msgspec
 from asyncpg import Record
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NEVER, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD,
+    HEAD_COLUMNS,
+    HEAD_TEXT,
+    NEVER,
+    Head,
+    KeyArgs,
+    by_uuid,
+    head_of,
+)
 from renown.types import MAX_BIGINT
 
 Place = tuple[int, int, int]
@@ -113,16 +124,10 @@ class AfterClaim(msgspec.Struct, frozen=True, gc=False):
     claim_id: UUID = UUID(int=2**128 - 1)
 
 
-_AGENT: LiteralString = """
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
-"""
-_OF_KEY: LiteralString = """
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+_AGENT: LiteralString = f"""
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
 """
 _PAYMENT: LiteralString = """p.pay_chain_id, p.tx_hash, p.log_index, p.claim_id,
        o.account_id IS NOT NULL AS by_account, g.client, g.feedback_index, p.token, p.payer,
@@ -134,21 +139,22 @@ _CLAIM: LiteralString = """m.claim_id, m.chain_id, m.agent_id, m.pay_chain_id, m
        m.detail, m.created_at, m.checked_at"""
 
 OF_AGENT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), x.*
+SELECT {HEAD_TEXT}, a.agent_id, coalesce(s.version, 0), x.*
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_PAYMENT}
          FROM payment p
          {_BESIDE}
-        WHERE p.chain_id = a.chain_id AND p.agent_id = a.agent_id
+        WHERE p.chain_id = {CHAIN} AND p.agent_id = {AGENT_ID} AND a.agent_id IS NOT NULL
           AND (p.paid_at, p.pay_chain_id, p.tx_hash, p.log_index)
-              < ($4::timestamptz, $5::bigint, $6::bytea, $7::integer)
-          AND ($8::boolean IS NULL OR p.is_final = $8)
+              < ($3::timestamptz, $4::bigint, $5::bytea, $6::integer)
+          AND ($7::boolean IS NULL OR p.is_final = $7)
         ORDER BY p.paid_at DESC, p.pay_chain_id DESC, p.tx_hash DESC, p.log_index DESC
-        LIMIT $9) x ON true
-{_OF_KEY}
+        LIMIT $8) x ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY x.paid_at DESC, x.pay_chain_id DESC, x.tx_hash DESC, x.log_index DESC
 """
+OF_AGENT_BY_UUID: LiteralString = by_uuid(OF_AGENT)
 
 
 async def of_agent(
@@ -168,8 +174,7 @@ async def of_agent(
     """
     start = after or AfterPayment()
     rows = await conn.fetch(
-        OF_AGENT,
-        *(key.chain_id, key.agent_id, key.uuid),
+        *key.asks(OF_AGENT, OF_AGENT_BY_UUID),
         *(start.paid_at, start.pay_chain_id, start.tx_hash, start.log_index, is_final, limit),
     )
     if not rows:
@@ -178,18 +183,19 @@ async def of_agent(
 
 
 CLAIMS_OF_AGENT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, coalesce(s.version, 0), x.*
+SELECT {HEAD_TEXT}, a.agent_id, coalesce(s.version, 0), x.*
 {_AGENT}
   LEFT JOIN LATERAL (
        SELECT {_CLAIM}
          FROM payment_claim m
-        WHERE m.chain_id = a.chain_id AND m.agent_id = a.agent_id
-          AND (m.created_at, m.claim_id) < ($4::timestamptz, $5::uuid)
-          AND ($6::text IS NULL OR m.state = $6)
-        ORDER BY m.created_at DESC, m.claim_id DESC LIMIT $7) x ON true
-{_OF_KEY}
+        WHERE m.chain_id = {CHAIN} AND m.agent_id = {AGENT_ID} AND a.agent_id IS NOT NULL
+          AND (m.created_at, m.claim_id) < ($3::timestamptz, $4::uuid)
+          AND ($5::text IS NULL OR m.state = $5)
+        ORDER BY m.created_at DESC, m.claim_id DESC LIMIT $6) x ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY x.created_at DESC, x.claim_id DESC
 """
+CLAIMS_OF_AGENT_BY_UUID: LiteralString = by_uuid(CLAIMS_OF_AGENT)
 
 
 async def claims_of_agent(
@@ -203,8 +209,8 @@ async def claims_of_agent(
     """What was claimed to have paid an agent, newest first. None as for `of_agent`."""
     start = after or AfterClaim()
     rows = await conn.fetch(
-        CLAIMS_OF_AGENT,
-        *(key.chain_id, key.agent_id, key.uuid, start.created_at, start.claim_id, state, limit),
+        *key.asks(CLAIMS_OF_AGENT, CLAIMS_OF_AGENT_BY_UUID),
+        *(start.created_at, start.claim_id, state, limit),
     )
     if not rows:
         return None
@@ -260,10 +266,9 @@ async def of_feedback(
 
 
 def _heading(row: Record) -> tuple[Head, int | None, int]:
-    return Head(*row[:HEAD_COLUMNS]), row[HEAD_COLUMNS], row[HEAD_COLUMNS + 1]
+    return head_of(row[0]), row[1], row[2]
 
 
 def _beyond(rows: Sequence[Record]) -> Iterable[Sequence[Any]]:
     """What stands behind the heading of each row that has anything there."""
-    start = HEAD_COLUMNS + 2
-    return (row[start:] for row in rows if row[start] is not None)
+    return (row[3:] for row in rows if row[3] is not None)

@@ -8,7 +8,7 @@ from typing import LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, Head, KeyArgs
+from renown.store.reads import AGENT_ID, CHAIN, HEAD, HEAD_COLUMNS, Head, KeyArgs, by_uuid
 
 
 class StatsRow(msgspec.Struct, frozen=True, gc=False):
@@ -51,43 +51,23 @@ SELECT {HEAD}, a.agent_id, a.owner, a.wallet, a.wallet_state, a.created_block, a
        a.transfer_count, coalesce(s.version, 0), coalesce(s.feedback_count, 0),
        coalesce(s.revoked_count, 0), coalesce(s.client_count, 0), coalesce(s.response_count, 0),
        coalesce(s.validation_count, 0), coalesce(s.validation_responded_count, 0),
-       p.paid_feedback_count, p.payment_count, p.final_payment_count, p.payer_count,
-       p.first_paid_at, p.last_paid_at, t.totals,
-       m.settled_claims, m.good_claims, m.pending_claims
+       coalesce(p.paid_feedback_count, 0), coalesce(p.payment_count, 0),
+       coalesce(p.final_payment_count, 0), coalesce(p.payer_count, 0), p.first_paid_at,
+       p.last_paid_at, coalesce(p.totals, '[]'), coalesce(p.settled_claims, 0),
+       coalesce(p.good_claims, 0), coalesce(p.pending_claims, 0)
   FROM chain c
   JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
- CROSS JOIN LATERAL (
-       SELECT count(x.feedback_claim_id) AS paid_feedback_count, count(*) AS payment_count,
-              count(*) FILTER (WHERE x.is_final) AS final_payment_count,
-              count(DISTINCT x.payer) AS payer_count,
-              min(x.paid_at) AS first_paid_at, max(x.paid_at) AS last_paid_at
-         FROM payment x WHERE x.chain_id = a.chain_id AND x.agent_id = a.agent_id) p
- CROSS JOIN LATERAL (
-       SELECT coalesce(jsonb_agg(jsonb_build_object(
-                  'chain_id', y.pay_chain_id, 'token', '0x' || encode(y.token, 'hex'),
-                  'amount', y.amount::text, 'count', y.count)
-                  ORDER BY y.pay_chain_id, y.token), '[]')::text AS totals
-         FROM (SELECT z.pay_chain_id, z.token, sum(z.amount) AS amount, count(*) AS count
-                 FROM payment z WHERE z.chain_id = a.chain_id AND z.agent_id = a.agent_id
-                GROUP BY z.pay_chain_id, z.token) y) t
- CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE w.state = 'confirmed'
-                               OR w.state = 'refused' AND w.due_at IS NULL) AS settled_claims,
-              count(*) FILTER (WHERE w.state = 'confirmed') AS good_claims,
-              count(*) FILTER (WHERE w.state IN ('pending', 'included')
-                               OR w.state = 'refused' AND w.due_at IS NOT NULL) AS pending_claims
-         FROM payment_claim w WHERE w.chain_id = a.chain_id AND w.agent_id = a.agent_id) m
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
+  LEFT JOIN agent_payment_stats p ON p.chain_id = {CHAIN} AND p.agent_id = {AGENT_ID}
+ WHERE c.chain_id = {CHAIN}
 """
+STATS_BY_UUID: LiteralString = by_uuid(STATS)
 
 
 async def of_agent(conn: Conn, key: KeyArgs) -> StatsRow | None:
     """The numbers of the agent of `key`; None where its chain (or UUID) is unknown."""
-    row = await conn.fetchrow(STATS, key.chain_id, key.agent_id, key.uuid)
+    row = await conn.fetchrow(*key.asks(STATS, STATS_BY_UUID))
     if row is None:
         return None
     return StatsRow(Head(*row[:HEAD_COLUMNS]), *row[HEAD_COLUMNS:])

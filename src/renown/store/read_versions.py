@@ -8,7 +8,15 @@ from typing import LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD_TEXT,
+    Head,
+    KeyArgs,
+    by_uuid,
+    head_of,
+)
 
 
 class VersionRow(msgspec.Struct, frozen=True, gc=False):
@@ -65,22 +73,22 @@ class Versions(msgspec.Struct, frozen=True, gc=False):
 
 # An empty URI of `Registered` says nothing where another was said before it, unless registration
 # stored it, which the notice before it in its transaction tells; see derive.identity.
-_SAYINGS: LiteralString = """
+_SAYINGS: LiteralString = f"""
        SELECT e.block_number, e.log_index, e.is_update,
               lead(e.block_number) OVER (ORDER BY e.block_number, e.log_index) AS until_block
          FROM (SELECT x.block_number, x.log_index, true AS is_update FROM uri_updated x
-                WHERE x.chain_id = a.chain_id AND x.agent_id = a.agent_id
+                WHERE x.chain_id = {CHAIN} AND x.agent_id = {AGENT_ID}
                UNION ALL
                SELECT r.block_number, r.log_index, false FROM agent_registered r
-                WHERE r.chain_id = a.chain_id AND r.agent_id = a.agent_id
+                WHERE r.chain_id = {CHAIN} AND r.agent_id = {AGENT_ID}
                   AND (r.uri <> ''
                        OR NOT EXISTS (
                           SELECT FROM uri_updated x
-                           WHERE x.chain_id = r.chain_id AND x.agent_id = r.agent_id
+                           WHERE x.chain_id = {CHAIN} AND x.agent_id = {AGENT_ID}
                              AND (x.block_number, x.log_index) < (r.block_number, r.log_index))
                        OR EXISTS (
                           SELECT FROM metadata_refreshed m
-                           WHERE m.chain_id = r.chain_id AND m.agent_id = r.agent_id
+                           WHERE m.chain_id = {CHAIN} AND m.agent_id = {AGENT_ID}
                              AND m.last_agent_id = r.agent_id AND m.tx_hash = r.tx_hash
                              AND m.block_number = r.block_number AND m.log_index < r.log_index))
               ) e
@@ -108,16 +116,13 @@ _STRETCHES: LiteralString = """
                 GROUP BY c.stretch) s"""
 
 VERSIONS: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, p.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+SELECT {HEAD_TEXT}, a.agent_id, s.version, p.*
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
        SELECT f.block_number, f.log_index, f.said_at, f.until_block, f.until_at,
-              substring(f.uri FOR $8), octet_length(f.uri), u.kind, u.fixed,
+              substring(f.uri FOR $7), octet_length(f.uri), u.kind, u.fixed,
               (extract(epoch FROM t.began_at) * 1000000)::bigint AS began_us,
               CASE WHEN t.document_id IS NOT NULL THEN t.began_at END AS first_seen_at,
               t.last_seen_at, t.last_attempt_at, t.outcomes, t.verified, t.final_url,
@@ -125,14 +130,14 @@ SELECT {HEAD}, a.agent_id, s.version, p.*
          FROM (SELECT y.block_number, y.log_index, b.time AS said_at, y.until_block,
                       n.time AS until_at, coalesce(x.uri, r.uri) AS uri
                  FROM (SELECT * FROM ({_SAYINGS}) w
-                        WHERE (w.block_number, w.log_index) >= ($4::bigint, $5::integer)
-                        ORDER BY w.block_number, w.log_index LIMIT $7 + 1) y
-                 LEFT JOIN uri_updated x ON y.is_update AND x.chain_id = a.chain_id
+                        WHERE (w.block_number, w.log_index) >= ($3::bigint, $4::integer)
+                        ORDER BY w.block_number, w.log_index LIMIT $6 + 1) y
+                 LEFT JOIN uri_updated x ON y.is_update AND x.chain_id = {CHAIN}
                        AND x.block_number = y.block_number AND x.log_index = y.log_index
-                 LEFT JOIN agent_registered r ON NOT y.is_update AND r.chain_id = a.chain_id
+                 LEFT JOIN agent_registered r ON NOT y.is_update AND r.chain_id = {CHAIN}
                        AND r.block_number = y.block_number AND r.log_index = y.log_index
-                 LEFT JOIN block b ON b.chain_id = a.chain_id AND b.number = y.block_number
-                 LEFT JOIN block n ON n.chain_id = a.chain_id AND n.number = y.until_block) f
+                 LEFT JOIN block b ON b.chain_id = {CHAIN} AND b.number = y.block_number
+                 LEFT JOIN block n ON n.chain_id = {CHAIN} AND n.number = y.until_block) f
          LEFT JOIN uri u ON f.uri <> '' AND u.hash = sha256(f.uri)
          LEFT JOIN LATERAL (
               SELECT * FROM ({_STRETCHES}) z
@@ -142,11 +147,12 @@ SELECT {HEAD}, a.agent_id, s.version, p.*
          LEFT JOIN document d ON d.document_id = t.document_id
         WHERE (f.block_number, f.log_index,
                coalesce((extract(epoch FROM t.began_at) * 1000000)::bigint, -1))
-              > ($4::bigint, $5::integer, $6::bigint)
-        ORDER BY f.block_number, f.log_index, t.began_at LIMIT $7) p ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+              > ($3::bigint, $4::integer, $5::bigint)
+        ORDER BY f.block_number, f.log_index, t.began_at LIMIT $6) p ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.block_number, p.log_index, p.began_us
 """
+VERSIONS_BY_UUID: LiteralString = by_uuid(VERSIONS)
 
 
 async def versions(
@@ -157,15 +163,14 @@ async def versions(
     None where the chain (or UUID) is unknown.
     """
     rows = await conn.fetch(
-        VERSIONS,
-        *(key.chain_id, key.agent_id, key.uuid),
+        *key.asks(VERSIONS, VERSIONS_BY_UUID),
         *(after.block_number, after.log_index, after.began_us, limit, uri_cut_bytes),
     )
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [VersionRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
-    return Versions(Head(*first[:at]), first[at], first[at + 1] or 0, found)
+    first = rows[0]
+    found = [VersionRow(*r[3:]) for r in rows if r[3] is not None]
+    return Versions(head_of(first[0]), first[1], first[2] or 0, found)
 
 
 # Attempts ----------------------------------------------------------------------------------------
@@ -199,30 +204,28 @@ class Attempts(msgspec.Struct, frozen=True, gc=False):
 
 
 ATTEMPTS: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, p.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+SELECT {HEAD_TEXT}, a.agent_id, s.version, p.*
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
-       SELECT u.uri_id, r.attempted_at, substring(u.uri FOR $7), octet_length(u.uri), u.kind,
+       SELECT u.uri_id, r.attempted_at, substring(u.uri FOR $6), octet_length(u.uri), u.kind,
               r.outcome, r.reason, r.status, r.size_bytes, r.duration_ms, d.sha256, r.verified,
               r.final_url
          FROM uri u
          JOIN resolution r USING (uri_id)
          LEFT JOIN document d ON d.document_id = r.document_id
         WHERE u.hash IN (SELECT sha256(x.uri) FROM uri_updated x
-                          WHERE x.chain_id = a.chain_id AND x.agent_id = a.agent_id
+                          WHERE x.chain_id = {CHAIN} AND x.agent_id = {AGENT_ID}
                           UNION
                          SELECT sha256(g.uri) FROM agent_registered g
-                          WHERE g.chain_id = a.chain_id AND g.agent_id = a.agent_id)
-          AND (r.attempted_at, r.uri_id) < ($4::timestamptz, $5::bigint)
-        ORDER BY r.attempted_at DESC, r.uri_id DESC LIMIT $6) p ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+                          WHERE g.chain_id = {CHAIN} AND g.agent_id = {AGENT_ID})
+          AND a.agent_id IS NOT NULL AND (r.attempted_at, r.uri_id) < ($3::timestamptz, $4::bigint)
+        ORDER BY r.attempted_at DESC, r.uri_id DESC LIMIT $5) p ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.attempted_at DESC, p.uri_id DESC
 """
+ATTEMPTS_BY_UUID: LiteralString = by_uuid(ATTEMPTS)
 
 
 async def attempts(
@@ -232,11 +235,9 @@ async def attempts(
 
     None where the chain (or UUID) is unknown.
     """
-    rows = await conn.fetch(
-        ATTEMPTS, key.chain_id, key.agent_id, key.uuid, *after, limit, uri_cut_bytes
-    )
+    rows = await conn.fetch(*key.asks(ATTEMPTS, ATTEMPTS_BY_UUID), *after, limit, uri_cut_bytes)
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [AttemptRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
-    return Attempts(Head(*first[:at]), first[at], first[at + 1] or 0, found)
+    first = rows[0]
+    found = [AttemptRow(*r[3:]) for r in rows if r[3] is not None]
+    return Attempts(head_of(first[0]), first[1], first[2] or 0, found)

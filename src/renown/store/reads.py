@@ -8,7 +8,8 @@ given number of bytes in the database, with their full length beside them.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import LiteralString
+from functools import lru_cache
+from typing import Any, LiteralString
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,20 @@ NOW = MAX_BIGINT
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Later than every block."""
 UNCUT = 2**31 - 1
+
+
+def down_from(upto_block: int, block_number: int, log_index: int) -> tuple[int, int]:
+    """Where a page that goes down the chain starts: below this place, and not above `upto_block`.
+
+    One bound and not two: an index scan starts at one of them, and beside `block <= upto` it would
+    start there and walk to the place through all that earlier pages showed.
+    """
+    return (
+        min((block_number, log_index), (upto_block + 1, 0))
+        if upto_block < NOW
+        else (block_number, log_index)
+    )
+
 
 HEAD: LiteralString = """c.chain_id, c.identity, c.start_block, k.block_number, k.block_hash,
        k.block_time, k.final_block, k.safe_block, c.epoch, k.position"""
@@ -46,12 +61,69 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     """Last position of the chain's outbox in the snapshot that was read; 0 where nobody asked."""
 
 
+# Agents by key ---------------------------------------------------------------------------------
+
+# A statement about one agent says which by these two, its first parameters, in every table that it
+# reads: so partitions of other chains are left out before it starts, not opened to find nothing.
+# For an agent known by its UUID there is a statement of its own, made of the first one: to look
+# the agent up in every statement, wanted or not, cost a fifth of an answer by id.
+CHAIN: LiteralString = "$1::bigint"
+AGENT_ID: LiteralString = "$2::bigint"
+
+HEAD_TEXT: LiteralString = "k.head"
+"""The chain's head as one column, for `head_of`, where `k` is its checkpoint. Every row of a page
+has it, and ten columns in each would take longer than the rows."""
+
+_head = msgspec.json.Decoder(
+    tuple[
+        int, str, int, int, str | None, datetime | None, int, int | None, int, int
+    ]
+)  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def head_of(text: str) -> Head:
+    """The head that HEAD_TEXT gave; remembered, as all that is read at a block has the same."""
+    chain_id, registry, start, number, block_hash, time, final, safe, epoch, position = (
+        _head.decode(text)
+    )
+    return Head(
+        chain_id,
+        bytes.fromhex(registry),
+        start,
+        number,
+        None if block_hash is None else bytes.fromhex(block_hash),
+        None if time is None else time.replace(tzinfo=UTC),
+        final,
+        safe,
+        epoch,
+        position,
+    )
+
+
+def by_uuid(statement: LiteralString) -> LiteralString:
+    """The same statement for a UUID: it is the first parameter, and the second is null."""
+    found = statement.replace(CHAIN, "(SELECT chain_id FROM key)").replace(
+        AGENT_ID, "(SELECT agent_id FROM key)"
+    )
+    return f"""
+WITH key AS (
+SELECT chain_id, agent_id FROM agent WHERE uuid = $1::uuid AND $2::bigint IS NULL
+){found}"""
+
+
 class KeyArgs(msgspec.Struct, frozen=True, gc=False):
     """An agent key as the parameters of a statement: an id of a chain, or a UUID."""
 
     chain_id: int | None
     agent_id: int | None
     uuid: UUID | None
+
+    def asks(self, by_id: str, by_uuid: str) -> tuple[str, Any, Any]:
+        """The one of two statements that is for this form of key, and its first two parameters."""
+        if self.uuid is not None:
+            return by_uuid, self.uuid, None
+        return by_id, self.chain_id, self.agent_id
 
 
 def key_args(key: AgentKey) -> KeyArgs:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import LiteralString
 
 import msgspec
 
 from renown.store.agents import COUNTS_COLUMNS, CountsRow
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NOW, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD_TEXT,
+    NOW,
+    Head,
+    KeyArgs,
+    by_uuid,
+    head_of,
+)
 
 
 class TagsRow(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +39,9 @@ class TagsRow(msgspec.Struct, frozen=True, gc=False):
     live_sum: int
 
 
+_by_hash = attrgetter("tags_hash")
+
+
 class Kept(msgspec.Struct, frozen=True, gc=False):
     """An agent's kept counts and a page of its tags. `agent_id` is None where there is none."""
 
@@ -40,25 +53,22 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 
 
 KEPT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, s.feedback_count, s.revoked_count, s.client_count,
+SELECT {HEAD_TEXT}, a.agent_id, s.version, s.feedback_count, s.revoked_count, s.client_count,
        s.response_count, s.validation_count, s.validation_responded_count, t.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
-       SELECT x.tags_hash, substring(x.tag1 FOR $6), octet_length(x.tag1),
-              substring(x.tag2 FOR $6), octet_length(x.tag2), x.given_count, x.live_count,
+       SELECT x.tags_hash, substring(x.tag1 FOR $5), octet_length(x.tag1),
+              substring(x.tag2 FOR $5), octet_length(x.tag2), x.given_count, x.live_count,
               x.live_sum
          FROM agent_tag_stats x
-        WHERE x.chain_id = a.chain_id AND x.agent_id = a.agent_id AND x.tags_hash > $4
+        WHERE x.chain_id = {CHAIN} AND x.agent_id = {AGENT_ID} AND x.tags_hash > $3
           AND x.given_count > 0
-        ORDER BY x.tags_hash LIMIT $5) t ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
- ORDER BY t.tags_hash
+        ORDER BY x.tags_hash LIMIT $4) t ON true
+ WHERE k.chain_id = {CHAIN}
 """
+KEPT_BY_UUID: LiteralString = by_uuid(KEPT)
 
 
 async def kept(
@@ -68,17 +78,19 @@ async def kept(
 
     None where the chain (or UUID) is unknown.
     """
-    rows = await conn.fetch(KEPT, key.chain_id, key.agent_id, key.uuid, after, limit, cut_bytes)
+    rows = await conn.fetch(*key.asks(KEPT, KEPT_BY_UUID), after, limit, cut_bytes)
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    counts, tags = at + 2, at + 2 + COUNTS_COLUMNS
+    first = rows[0]
+    tags = 3 + COUNTS_COLUMNS
+    # The statement leaves its order to us: a sort of few rows costs it more to begin than to do.
+    found = sorted([TagsRow(*r[tags:]) for r in rows if r[tags] is not None], key=_by_hash)
     return Kept(
-        Head(*first[:at]),
-        first[at],
-        first[at + 1] or 0,
-        CountsRow(*first[counts:tags]) if first[at + 1] is not None else CountsRow(),
-        [TagsRow(*r[tags : tags + 8]) for r in rows if r[tags] is not None],
+        head_of(first[0]),
+        first[1],
+        first[2] or 0,
+        CountsRow(*first[3:tags]) if first[2] is not None else CountsRow(),
+        found,
     )
 
 

@@ -8,7 +8,16 @@ from typing import LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NOW, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD_TEXT,
+    NOW,
+    Head,
+    KeyArgs,
+    by_uuid,
+    head_of,
+)
 
 
 class After(msgspec.Struct, frozen=True, gc=False):
@@ -48,37 +57,37 @@ class Responses(msgspec.Struct, frozen=True, gc=False):
 
 
 RESPONSES: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version,
-       EXISTS (SELECT FROM feedback_given f
-                WHERE f.chain_id = a.chain_id AND f.agent_id = a.agent_id AND f.client = $4
-                  AND f.feedback_index = $5::bigint AND f.block_number <= $6),
+SELECT {HEAD_TEXT}, a.agent_id, s.version,
+       a.agent_id IS NOT NULL AND EXISTS (
+               SELECT FROM feedback_given f
+                WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID} AND f.client = $3
+                  AND f.feedback_index = $4::bigint AND f.block_number <= $5),
        p.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-   AND a.created_block <= $6
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+        AND a.created_block <= $5
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
-       SELECT r.block_number, r.log_index, b.time, r.tx_hash, r.responder, substring(r.uri FOR $10),
+       SELECT r.block_number, r.log_index, b.time, r.tx_hash, r.responder, substring(r.uri FOR $9),
               octet_length(r.uri), r.content_hash, f.block_number AS to_block,
               f.log_index AS to_log_index
          FROM response_appended r
-         LEFT JOIN block b ON b.chain_id = r.chain_id AND b.number = r.block_number
+         LEFT JOIN block b ON b.chain_id = {CHAIN} AND b.number = r.block_number
          LEFT JOIN LATERAL (
               SELECT f.block_number, f.log_index FROM feedback_given f
-               WHERE f.chain_id = r.chain_id AND f.agent_id = r.agent_id AND f.client = r.client
+               WHERE f.chain_id = {CHAIN} AND f.agent_id = {AGENT_ID} AND f.client = r.client
                  AND f.feedback_index = r.feedback_index
                  AND (f.block_number, f.log_index) < (r.block_number, r.log_index)
                ORDER BY f.block_number DESC, f.log_index DESC LIMIT 1) f ON true
-        WHERE r.chain_id = a.chain_id AND r.agent_id = a.agent_id AND r.client = $4
-          AND r.feedback_index = $5 AND r.block_number <= $6
-          AND (r.block_number, r.log_index) > ($7::bigint, $8::integer)
-        ORDER BY r.block_number, r.log_index LIMIT $9) p ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+        WHERE r.chain_id = {CHAIN} AND r.agent_id = {AGENT_ID} AND a.agent_id IS NOT NULL
+          AND r.client = $3
+          AND r.feedback_index = $4 AND r.block_number <= $5
+          AND (r.block_number, r.log_index) > ($6::bigint, $7::integer)
+        ORDER BY r.block_number, r.log_index LIMIT $8) p ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.block_number, p.log_index
 """
+RESPONSES_BY_UUID: LiteralString = by_uuid(RESPONSES)
 
 
 async def responses(
@@ -97,12 +106,12 @@ async def responses(
     None where the chain (or UUID) is unknown.
     """
     rows = await conn.fetch(
-        RESPONSES,
-        *(key.chain_id, key.agent_id, key.uuid, client, feedback_index, upto_block),
+        *key.asks(RESPONSES, RESPONSES_BY_UUID),
+        *(client, feedback_index, upto_block),
         *(after.block_number, after.log_index, limit, uri_cut_bytes),
     )
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [ResponseRow(*r[at + 3 :]) for r in rows if r[at + 3] is not None]
-    return Responses(Head(*first[:at]), first[at], first[at + 1] or 0, first[at + 2], found)
+    first = rows[0]
+    found = [ResponseRow(*r[4:]) for r in rows if r[4] is not None]
+    return Responses(head_of(first[0]), first[1], first[2] or 0, first[3], found)

@@ -11,11 +11,11 @@ from renown.derive.identity import Identity
 from renown.store import facts, state
 from renown.store.pool import Tx
 
-OF_AGENTS: tuple[LiteralString, ...] = (
-    "DELETE FROM agent WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])",
-    "DELETE FROM agent_metadata WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])",
-    "DELETE FROM agent_ownership WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])",
-)
+OF_AGENTS: LiteralString = """
+WITH metadata AS (DELETE FROM agent_metadata WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])),
+     ownership AS (DELETE FROM agent_ownership WHERE chain_id = $1 AND agent_id = ANY($2::bigint[]))
+DELETE FROM agent WHERE chain_id = $1 AND agent_id = ANY($2::bigint[])
+"""
 OF_THE_REST: tuple[LiteralString, ...] = (
     """DELETE FROM feedback_mark m USING feedback_given f
         WHERE f.chain_id = $1 AND f.agent_id = ANY($2::bigint[]) AND m.chain_id = $1
@@ -41,7 +41,7 @@ async def agents(
 ) -> Fold:
     """Replace the whole state of `agent_ids` by the fold of their facts."""
     again = fold(await facts.of_agents(tx, chain_id, agent_ids, upto_block=upto_block))
-    for statement in (*OF_THE_REST, *OF_AGENTS):
+    for statement in (*OF_THE_REST, OF_AGENTS):
         await tx.execute(statement, chain_id, agent_ids)
     times = await block_times(tx, chain_id, again.identities.values())
     await state.write(tx, chain_id, key_prefix, again, version=version, time=times.__getitem__)
@@ -57,8 +57,9 @@ async def identities(
             tx, chain_id, agent_ids, upto_block=upto_block, tables=facts.IDENTITY_TABLES
         )
     )
-    for statement in OF_AGENTS:
-        await tx.execute(statement, chain_id, agent_ids)
+    await tx.execute(OF_AGENTS, chain_id, agent_ids)
+    if not again.identities:
+        return set(agent_ids)
     times = await block_times(tx, chain_id, again.identities.values())
     await state.write_identities(
         tx, chain_id, key_prefix, again, set(again.minted), times.__getitem__

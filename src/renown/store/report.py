@@ -9,6 +9,7 @@ import msgspec
 
 from renown.store import audit_triggers, roles
 from renown.store import report_queries as q
+from renown.store.idle_indexes import Idle, idle
 from renown.store.pool import Conn
 from renown.store.server_settings import Differing, differing
 
@@ -54,6 +55,7 @@ class Report(msgspec.Struct, frozen=True):
     overview: dict[str, Any]
     tables: list[dict[str, Any]]
     indexes: list[dict[str, Any]]
+    idle: Idle
     statements: list[dict[str, Any]] | None  # None: nobody counts them
     activity: list[dict[str, Any]]
     locks: list[dict[str, Any]]
@@ -78,6 +80,7 @@ async def report(conn: Conn, *, memory_bytes: int | None, statements: int = 15) 
     unseen: list[Finding] = []
     tables = await _sized(conn, q.TABLES, "tables", unseen)
     indexes = await _sized(conn, q.INDEXES, "indexes", unseen)
+    unread = await idle(conn, indexes)
     partitions = await _sized(conn, q.PARTITIONS, "partitions", unseen)
     settings = [] if memory_bytes is None else await differing(conn, memory_bytes)
     slow = None
@@ -92,13 +95,15 @@ async def report(conn: Conn, *, memory_bytes: int | None, statements: int = 15) 
         *await _of_roles(conn),
         *_of_tables(tables),
         *_of_indexes(indexes),
+        *_of_idle(unread),
         *_of_partitions(partitions),
         *_of_statements(slow),
         *_of_settings(settings),
     ]
     findings.sort(key=lambda one: one.severity != "warning")
     return Report(
-        *(findings, overview, tables, indexes, slow, activity, locks, views, partitions, settings)
+        *(findings, overview, tables, indexes, unread, slow, activity, locks, views, partitions),
+        settings,
     )
 
 
@@ -286,15 +291,22 @@ def _of_indexes(indexes: list[dict[str, Any]]) -> list[Finding]:
                     "drop it, unless it is Renown's own: then tell us",
                 )
             )
-        elif row["scans"] == 0 and not row["is_unique"] and row["bytes"] > UNUSED_BYTES:
-            found.append(
-                _info(
-                    *("unused-index", row["index"]),
-                    f"{_mib(row['bytes'])} that nobody has read since statistics were reset",
-                    "look on replicas, too, before you drop one of yours",
-                )
-            )
     return found
+
+
+def _of_idle(unread: Idle) -> list[Finding]:
+    do = "look on replicas, too, before you drop one of yours"
+    if unread.is_young:
+        do = "look again in a week; then on replicas, too, before you drop one of yours"
+    return [
+        _info(
+            *("unused-index", row["index"]),
+            f"{_mib(row['bytes'])} that nobody has read {unread.when()}",
+            do,
+        )
+        for row in unread.indexes
+        if row["bytes"] > UNUSED_BYTES and not row["covered_by"]
+    ]
 
 
 def _of_partitions(partitions: list[dict[str, Any]]) -> list[Finding]:

@@ -40,15 +40,23 @@ _STATE = (
 )
 _DOCUMENTS = (
     *("trail", "document", "uri", "resolution", "resolution_day", "host", "attachment"),
-    *("agent_profile", "profile_due", "agent_name", "agent_domain", "endpoint", "agent_endpoint"),
-    *("endpoint_check", "endpoint_day", "endpoint_payee"),
+    *("agent_profile", "profile_due", "agent_name", "agent_name_word", "agent_domain", "endpoint"),
+    *("agent_endpoint", "endpoint_check", "endpoint_day", "endpoint_payee"),
 )
-_VIEWS = ("feedback", "network", "term_count", "v_view_age", "v_db_tables", "v_db_indexes")
+_ROLLUPS = ("agent_payment_stats", "agent_payment_total", "agent_payer")
+_VIEWS = (
+    *("feedback", "network", "term_count", "v_view_age", "v_db_tables", "v_db_indexes"),
+    *("leaderboard_clients", "leaderboard_paid", "leaderboard_newest", "leaderboard_busiest"),
+)
 
 RIGHTS: Mapping[str, Rights] = {
     # Of the chain, and of what strangers publish: for everybody to read, for workers to write.
     **{table: Rights(_RAWD, _R, _R) for table in (*_FACTS, *_STATE, *_DOCUMENTS)},
     **{view: Rights(_R, _R, _R) for view in (*_VIEWS, "v_db_partitions")},
+    # Written by triggers, with their owner's rights.
+    **{table: Rights(_R, _R, _R) for table in _ROLLUPS},
+    "payment_change": Rights("", "", ""),
+    "v_payment_stats": Rights(_R, "", ""),
     "schema_migration": Rights(_R, _R, _R),
     "service_role": Rights(_R, _R, ""),
     "view_refresh": Rights(_R, _R, _R),
@@ -106,5 +114,7 @@ OWNERS_ALONE: tuple[str, ...] = (
     # Triggers and what they are made of.
     *("audit_add", "audit_to_pending", "audit_row", "audit_truncate", "audit_foreign_write"),
     *("audit_reviewed", "audit_watch"),
+    *("payment_noted", "payment_claim_noted", "payment_change_applied", "payments_truncated"),
+    "recount_payments",
 )
 """Functions that not everybody may call."""

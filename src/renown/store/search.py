@@ -9,41 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from functools import lru_cache
+from typing import Any, LiteralString
 
 import msgspec
 from asyncpg import Record
 
 from renown.store.agents import AGENT, COUNTS, PROFILE, Listed, listed_row
 from renown.store.pool import Conn
-from renown.store.reads import Head
-from renown.store.search_plan import Plan, Plans, tier_of
-from renown.store.search_wanted import MATCH, Sql, Wanted, conditions
+from renown.store.reads import Head, head_of
+from renown.store.search_plan import Plan, Plans, Reach, tier_of
+from renown.store.search_wanted import COLUMNS, MATCH, Order, Sql, Wanted, bound, conditions
 
-Order = Literal["quality", "newest", "activity", "feedback"]
 CANDIDATES = 100
 TIMEOUT_SECONDS = 5.0
 """After which a search is given up; the connection's own limit may be longer."""
 
-_COLUMNS: dict[Order, tuple[LiteralString, LiteralString]] = {
-    "quality": ("quality", "bigint"),
-    "newest": ("created_at", "timestamptz"),
-    "activity": ("active_at", "timestamptz"),
-    "feedback": ("feedback_count", "bigint"),
-}
-
-# The block up to which the facts of a chain are in the rows that are searched. As one text: as
-# columns beside the page they would take a good part of the time of a search.
+# The block up to which the facts of a chain are in the rows that are searched: each chain's head,
+# and beside it its trail. As one text: as columns beside the page they would take a good part of
+# the time of a search.
 _HEADS: LiteralString = """
-SELECT json_agg(json_build_array(c.chain_id, encode(c.identity, 'hex'), c.start_block,
-       coalesce(t.block_number, c.start_block - 1), encode(t.block_hash, 'hex'), t.block_time,
-       k.final_block, k.safe_block, c.epoch) ORDER BY c.chain_id)::text
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN trail t ON t.chain_id = c.chain_id AND t.epoch = c.epoch"""
-_heads = msgspec.json.Decoder(
-    list[tuple[int, str, int, int, str | None, datetime | None, int, int | None, int]]
-)
+SELECT string_agg(k.head || E'\\t' || CASE WHEN t.chain_id IS NULL THEN '' ELSE json_build_array(
+       t.epoch, t.block_number, encode(t.block_hash, 'hex'), t.block_time)::text END, E'\\n')
+  FROM checkpoint k
+  LEFT JOIN trail t ON t.chain_id = k.chain_id"""
+_trail = msgspec.json.Decoder(tuple[int, int, str | None, datetime | None])
+
+
+# An agent's registry stands in its chain's head.
+_AGENT: LiteralString = AGENT.replace("c.identity", "NULL::bytea AS identity")
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -141,40 +135,40 @@ class _Search(msgspec.Struct, frozen=True):
     async def run(self, conn: Conn, plans: Plans) -> Page:
         few = self.most is None and not self.rank
         expected = 0.0 if few else await plans.matches(conn, self.wanted)
-        by_quality = self.order == "quality"
-        below = self.after.value if self.after is not None and by_quality else None
+        reach = Reach(0.0) if few else await plans.reach(conn, self.wanted)
+        below = self.after.value if self.after is not None and self.order == "quality" else None
         most = self.most or CANDIDATES
-        plan = plans.choose(expected, most, by_quality=by_quality, below=below)
+        plan = plans.choose(expected, most, order=self.order, reach=reach, below=below)
         if self.most is None:
             last = self.ranked.last if self.ranked else None
-            scan = plan.scan and last is not None
+            scan = plan.scan and last is not None and plan.within is None
             plan = Plan(scan=scan, tier=None if last is None or scan else tier_of(last.value))
+        of_top = self.most is not None and below is None and self.order == "quality"
+        known = plans.known(self.wanted, most) if of_top else None
+        first = plan = known or plan
         while True:
             statement, args = self.statement(plan)
             rows = await conn.fetch(statement, *args, timeout=TIMEOUT_SECONDS)
-            page, seen = self.page(rows, expected)
+            page, seen, lowest = self.page(rows, expected)
             if self.most is None:
                 return page
-            if not plan.scan and self.after is None:
-                plans.learn(self.wanted, max(seen, 0.5) / max(plans.share(plan.tier), 1e-6))
             enough = page.last is not None or page.candidates >= self.most
+            if plan.most_read is not None:
+                enough = seen < plan.most_read  # of more than that, the best may be among the rest
+            if (enough or plan.exhaustive) and not plan.scan and self.after is None and not known:
+                plans.learn(self.wanted, max(seen, 0.5) / max(plans.share(plan.tier), 1e-6))
             if enough or plan.exhaustive:
+                if of_top and not plan.scan and page.candidates + (page.last is not None) >= most:
+                    # All that was looked for stands above: next time look no further.
+                    plan = Plan(scan=False, tier=tier_of(lowest))
+                if of_top and plan != first:
+                    plans.remember(self.wanted, most, plan)
                 return page
-            plan = self._wider(plans, plan, seen, expected)
-
-    def _wider(self, plans: Plans, plan: Plan, seen: int, expected: float) -> Plan:
-        """The plan after one that found too few."""
-        if not plan.scan and self.most is not None:
-            # Fewer in the tier than chance would have it: look as for something rarer.
-            rarer = max(seen, 0.5) / max(plans.share(plan.tier), 1e-6)
-            again = plans.choose(rarer, self.most, by_quality=True)
-            if again.tier is not None and again.tier < (plan.tier or 0):
-                return again
-        return plans.exhaustive(expected)
+            known, plan = None, plans.wider(plan, reach, order=self.order, below=below)
 
     def statement(self, plan: Plan) -> tuple[LiteralString, list[Any]]:
         """The statement of a plan, and its parameters."""
-        column, type_ = _COLUMNS[self.order]
+        column, type_ = COLUMNS[self.order]
         # The columns of an agent take the first parameter for where its URI is cut.
         sql = Sql(self.wanted, self.uri_cut_bytes)
         where: LiteralString = conditions(self.wanted, sql)
@@ -186,26 +180,53 @@ class _Search(msgspec.Struct, frozen=True):
             place = _place(sql, self.ranked.last, type_)
             range_ += f" AND (p.{column}, p.chain_id, p.agent_id) >= ({place})"
         sorting: LiteralString = f"p.{column} DESC, p.chain_id DESC, p.agent_id DESC"
+        # Only what tells a match from another goes through sorts and windows; its row is had again
+        # by its place in the table, which is next to nothing within one statement.
+        narrow: LiteralString = f"p.tid, p.chain_id, p.agent_id, p.{column}"
+        row: LiteralString = "p.ctid AS tid, p.*"
         most = sql.add(self.most, "bigint")
-        if plan.scan:
-            # Such a condition no index of words can serve, so that the order's index is walked.
-            match: LiteralString = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
-            scanned = sql.add(plan.most_scanned, "bigint")
+        if plan.tail:
+            passed, walked_rows = plan.passed
+            match: LiteralString = f" AND {MATCH}" if sql.asked else ""
+            unserved: LiteralString = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
             matches: LiteralString = f"""
-              SELECT p.*, 0::bigint AS seen
-                FROM (SELECT p.* FROM agent_profile p WHERE true{range_}
-                       ORDER BY {sorting} LIMIT {scanned}) p
+              SELECT {narrow}, 0::bigint AS seen FROM (
+                     (SELECT {narrow}
+                        FROM (SELECT {row} FROM agent_profile p
+                               WHERE true{match}{passed}{where}{range_} OFFSET 0) p
+                       ORDER BY {sorting} LIMIT {most})
+                      UNION ALL
+                     (SELECT {narrow}
+                        FROM (SELECT {row} FROM agent_profile p WHERE true{walked_rows}{range_}
+                               ORDER BY {sorting} LIMIT {sql.add(None, "bigint")}) p
+                       WHERE true{unserved}{where}
+                       ORDER BY {sorting} LIMIT {most})) p
+               ORDER BY {sorting} LIMIT {most}"""
+        elif plan.scan:
+            # Such a condition no index of words can serve, so that the order's index is walked.
+            match = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
+            scanned = sql.add(plan.most_scanned, "bigint")
+            by = plan.within or self.order
+            walked = COLUMNS[by][0]
+            range_ += bound(self.wanted, by, sql.add)
+            walk: LiteralString = f"p.{walked} DESC, p.chain_id DESC, p.agent_id DESC"
+            matches = f"""
+              SELECT {narrow}, 0::bigint AS seen
+                FROM (SELECT {row} FROM agent_profile p WHERE true{range_}
+                       ORDER BY {walk} LIMIT {scanned}) p
                WHERE true{match}{where}
                ORDER BY {sorting} LIMIT {most}"""
         else:
             match = f" AND {MATCH}" if sql.asked else ""
             match += plan.condition
+            fence: LiteralString = "OFFSET 0"
+            if plan.most_read is not None:
+                fence = f"LIMIT {sql.add(plan.most_read, 'bigint')}"
             matches = f"""
-              SELECT p.*, count(*) OVER () AS seen
-                FROM (SELECT p.* FROM agent_profile p
-                       WHERE true{match}{where}{range_} OFFSET 0) p
+              SELECT {narrow}, count(*) OVER () AS seen
+                FROM (SELECT {row} FROM agent_profile p
+                       WHERE true{match}{where}{range_} {fence}) p
                ORDER BY {sorting} LIMIT {most}"""
-        score: LiteralString = _SCORE if self.rank else "0::float8"
         kept = sql.add(CANDIDATES if self.rank and self.most else None, "bigint")
         behind: LiteralString = ""
         if self.ranked is not None:
@@ -213,65 +234,82 @@ class _Search(msgspec.Struct, frozen=True):
                 sql.add(self.ranked.score, "float8"),
                 _place(sql, self.ranked.place, type_),
             )
-            behind = f" AND (score, value, chain_id, agent_id) < ({score_}, {place})"
+            behind = f" WHERE (score, value, chain_id, agent_id) < ({score_}, {place})"
         rows = sql.add(self.limit + 1, "bigint")
+        scored: LiteralString = f"""
+              SELECT m.*, {_SCORE} AS score FROM matches m JOIN agent_profile p ON p.ctid = m.tid
+               WHERE {kept} IS NULL OR m.place <= {kept}"""
+        if not self.rank:
+            scored = "SELECT m.*, 0::float8 AS score FROM matches m"
         return (
             f"""
 WITH {sql.q},
 matches AS MATERIALIZED (
-       SELECT p.chain_id, p.agent_id, p.{column} AS value, p.seen, {score} AS score,
+       SELECT p.tid, p.chain_id, p.agent_id, p.{column} AS value, p.seen,
               row_number() OVER () AS place
          FROM ({matches}) p
 ),
 page AS (
-       SELECT {AGENT}, {COUNTS}, {PROFILE}, m.score, m.value, m.chain_id AS chain,
-              m.agent_id AS agent
-         FROM (SELECT * FROM matches
-                WHERE ({kept} IS NULL OR place <= {kept}){behind}
+       SELECT m.*, row_number() OVER () AS nth
+         FROM (SELECT m.* FROM ({scored} OFFSET 0) m{behind}
                 ORDER BY score DESC, value DESC, chain_id DESC, agent_id DESC LIMIT {rows}) m
-         JOIN agent a ON a.chain_id = m.chain_id AND a.agent_id = m.agent_id
-         JOIN agent_profile pr ON pr.chain_id = m.chain_id AND pr.agent_id = m.agent_id
-         JOIN chain c ON c.chain_id = m.chain_id
-         LEFT JOIN agent_stats s ON s.chain_id = m.chain_id AND s.agent_id = m.agent_id
 )
-SELECT CASE WHEN row_number() OVER (ORDER BY page.score DESC, page.value DESC, page.chain DESC,
-                                    page.agent DESC) = 1 THEN ({_HEADS}) END,
-       n.candidates, n.seen, e.value, e.chain_id, e.agent_id, (SELECT said::text FROM q), page.*
-  FROM (SELECT count(*) AS candidates, max(seen) AS seen FROM matches) n
-  LEFT JOIN matches e ON e.place = {kept} AND n.candidates > {kept}
-  LEFT JOIN page ON true
- ORDER BY page.score DESC, page.value DESC, page.chain DESC, page.agent DESC""",
+SELECT CASE WHEN m.nth = 1 OR m.nth IS NULL THEN ({_HEADS}) END,
+       n.candidates, n.seen, n.lowest, n.value, n.chain_id, n.agent_id, (SELECT said::text FROM q),
+       {_AGENT}, {COUNTS}, {PROFILE}, m.score, m.value, m.chain_id, m.agent_id
+  FROM (SELECT count(*) AS candidates, max(seen) AS seen, min(value) AS lowest,
+               max(value) FILTER (WHERE place = {kept}) AS value,
+               max(chain_id) FILTER (WHERE place = {kept}) AS chain_id,
+               max(agent_id) FILTER (WHERE place = {kept}) AS agent_id
+          FROM matches) n
+  LEFT JOIN (page m
+         JOIN agent a ON a.chain_id = m.chain_id AND a.agent_id = m.agent_id
+         JOIN agent_profile pr ON pr.ctid = m.tid
+         LEFT JOIN agent_stats s ON s.chain_id = m.chain_id AND s.agent_id = m.agent_id) ON true
+ ORDER BY m.nth""",
             sql.args,
         )
 
-    def page(self, rows: Sequence[Record], expected: float) -> tuple[Page, int]:
-        """The page of a statement's rows, and how many matches the index gave."""
-        heads, candidates, seen, value, chain_id, agent_id, said = rows[0][:_BESIDE]
+    def page(self, rows: Sequence[Record], expected: float) -> tuple[Page, int, Any]:
+        """The page of a statement's rows, how many matches the index gave, and the last's value."""
+        heads_, candidates, seen, lowest, value, chain_id, agent_id, said = rows[0][:_BESIDE]
         last = None
-        if value is not None:
+        if value is not None and candidates > CANDIDATES:
             candidates, last = candidates - 1, Place(value, chain_id, agent_id)
+        heads = _read_heads(heads_ or "")
+        registries = {head.chain_id: head.registry for head in heads}
         found = []
         for row in rows:
-            listed = listed_row(row, _BESIDE)
+            listed = listed_row(row, _BESIDE, registries.get(row[-2]))
             if listed is not None:
                 found.append(Found(listed, row[-4], Place(*row[-3:])))
         expected = max(expected, candidates)
-        return Page(_read_heads(heads), found, candidates, last, expected, said), seen or 0
+        page = Page(list(heads), found, candidates, last, expected, said)
+        return page, seen or 0, lowest
 
 
-_BESIDE = 7
+_BESIDE = 8
 """Columns before those of the page, the same in all rows but the first of them."""
 
 
-def _read_heads(text: str | None) -> list[Head]:
+@lru_cache(maxsize=8)  # it changes with the blocks, not with the searches
+def _read_heads(text: str) -> tuple[Head, ...]:
     heads = []
-    for chain_id, identity, start, number, of_block, time, final, safe, epoch in (
-        _heads.decode(text) if text else ()
-    ):
-        block_hash = None if of_block is None else bytes.fromhex(of_block)
-        registry = bytes.fromhex(identity)
-        heads.append(Head(chain_id, registry, start, number, block_hash, time, final, safe, epoch))
-    return heads
+    for line in text.splitlines():
+        said, _, of_trail = line.partition("\t")
+        head = head_of(said)
+        number, block_hash, time = head.start_block - 1, None, None
+        if of_trail:
+            epoch, reached, hash_, at = _trail.decode(of_trail)
+            if epoch == head.epoch:
+                number, time = reached, at
+                block_hash = None if hash_ is None else bytes.fromhex(hash_)
+        heads.append(
+            msgspec.structs.replace(
+                head, block_number=number, block_hash=block_hash, block_time=time, position=0
+            )
+        )
+    return tuple(sorted(heads, key=lambda head: head.chain_id))
 
 
 # ts_rank is bounded whatever a text repeats, and names count once more by themselves, so that no

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, Literal, LiteralString, TypeAlias
 
 import msgspec
 
 from renown.store.marks import HIDDEN
+
+Order = Literal["quality", "newest", "activity", "feedback"]
+Bound: TypeAlias = tuple[Literal[">=", "<=", "<"], Any]
+
+COLUMNS: Mapping[Order, tuple[LiteralString, LiteralString]] = {
+    "quality": ("quality", "bigint"),
+    "newest": ("created_at", "timestamptz"),
+    "activity": ("active_at", "timestamptz"),
+    "feedback": ("feedback_count", "bigint"),
+}
+"""The column of each order and the type of its values."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +55,38 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     hidden_too: bool = False
 
     @property
+    def tagged(self) -> bool:
+        """Whether it asks for tags or means of feedback: agents with some, then."""
+        return not (
+            self.tag1 is None
+            and self.tag2 is None
+            and self.average_least is None
+            and self.average_most is None
+        )
+
+    @property
+    def bounds(self) -> dict[Order, tuple[Bound, ...]]:
+        """Its bounds of columns that have an order, by column; nothing under those without."""
+        least = self.feedback_least
+        if self.tagged:
+            least = max(least or 0, 1)
+        found: dict[Order, tuple[Bound, ...]] = {}
+        if least is not None or self.feedback_most is not None:
+            found["feedback"] = _said((">=", least), ("<=", self.feedback_most))
+        if self.registered_from is not None or self.registered_before is not None:
+            found["newest"] = _said((">=", self.registered_from), ("<", self.registered_before))
+        if self.active_from is not None or self.active_before is not None:
+            found["activity"] = _said((">=", self.active_from), ("<", self.active_before))
+        return found
+
+    @property
     def only_terms(self) -> bool:
         """Whether nothing but terms restricts it."""
         return msgspec.structs.replace(self, terms="", hidden_too=False) == Wanted()
+
+
+def _said(*bounds: Bound) -> tuple[Bound, ...]:
+    return tuple(one for one in bounds if one[1] is not None)
 
 
 class Sql:
@@ -110,25 +151,27 @@ def conditions(wanted: Wanted, sql: Sql) -> LiteralString:
         found += " AND p.leads"
     if not wanted.hidden_too:
         found += f" AND (p.chain_id, p.agent_id) NOT IN {HIDDEN}"
-    bounds: tuple[tuple[Any, LiteralString, LiteralString], ...] = (
-        (wanted.feedback_least, "p.feedback_count >=", "bigint"),
-        (wanted.feedback_most, "p.feedback_count <=", "bigint"),
-        (wanted.registered_from, "p.created_at >=", "timestamptz"),
-        (wanted.registered_before, "p.created_at <", "timestamptz"),
-        (wanted.active_from, "p.active_at >=", "timestamptz"),
-        (wanted.active_before, "p.active_at <", "timestamptz"),
-    )
-    for value, comparison, type_ in bounds:
-        if value is not None:
-            found += f" AND {comparison} {sql.add(value, type_)}"
+    for by in wanted.bounds:
+        found += bound(wanted, by, sql.add)
     if wanted.skeletons:
         found += f" AND p.skeleton = any({sql.add(list(wanted.skeletons), 'text[]')})"
         found += f" AND p.name_key = any({sql.add(list(wanted.name_keys), 'text[]')})"
     return found + _tagged(wanted, sql)
 
 
+def bound(
+    wanted: Wanted, by: Order, add: Callable[[Any, LiteralString], LiteralString]
+) -> LiteralString:
+    """The bounds of one column, each with AND before it; `add` makes parameters."""
+    column, type_ = COLUMNS[by]
+    found: LiteralString = ""
+    for comparison, value in wanted.bounds.get(by, ()):
+        found += f" AND p.{column} {comparison} {add(value, type_)}"
+    return found
+
+
 def _tagged(wanted: Wanted, sql: Sql) -> LiteralString:
-    if (wanted.tag1, wanted.tag2, wanted.average_least, wanted.average_most) == (None,) * 4:
+    if not wanted.tagged:
         return ""
     where: LiteralString = ""
     having: LiteralString = ""

@@ -41,9 +41,14 @@ class Subjects(msgspec.Struct, frozen=True):
 
 def subjects(facts: Iterable[Fact]) -> Subjects:
     """The keys that `facts` touch. Pure."""
-    agent_ids: set[int] = set()
-    cells: set[CellKey] = set()
-    requests: set[RequestKey] = set()
+    found = Subjects(set(), set(), set())
+    collect(facts, found)
+    return found
+
+
+def collect(facts: Iterable[Fact], into: Subjects) -> None:
+    """Add the keys that `facts` touch."""
+    agent_ids, cells, requests = into.agent_ids, into.cells, into.requests
     for fact in facts:
         kind = type(fact)
         f: Any = fact
@@ -53,7 +58,6 @@ def subjects(facts: Iterable[Fact]) -> Subjects:
             agent_ids.add(f.agent_id)
         elif kind in _VALIDATION:
             requests.add((f.agent_id, f.contract, f.request_hash))
-    return Subjects(agent_ids, cells, requests)
 
 
 async def load(conn: Connection[Any], chain_id: int, wanted: Subjects, into: Fold) -> None:

@@ -8,7 +8,17 @@ from typing import LiteralString
 import msgspec
 
 from renown.store.pool import Conn
-from renown.store.reads import HEAD, HEAD_COLUMNS, NOW, Head, KeyArgs
+from renown.store.reads import (
+    AGENT_ID,
+    CHAIN,
+    HEAD_TEXT,
+    NOW,
+    Head,
+    KeyArgs,
+    by_uuid,
+    down_from,
+    head_of,
+)
 from renown.types import MAX_BIGINT
 
 
@@ -55,41 +65,39 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 # The past reads answers from facts: the latest of the named validator at or below the block.
 OF_AGENT: LiteralString = f"""
-SELECT {HEAD}, a.agent_id, s.version, p.*
-  FROM chain c
-  JOIN checkpoint k USING (chain_id)
-  LEFT JOIN agent a
-    ON a.chain_id = c.chain_id
-   AND a.agent_id = coalesce($2::bigint, (SELECT agent_id FROM agent WHERE uuid = $3::uuid))
-   AND a.created_block <= $4
-  LEFT JOIN agent_stats s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+SELECT {HEAD_TEXT}, a.agent_id, s.version, p.*
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+        AND a.created_block <= $3
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
   LEFT JOIN LATERAL (
-       SELECT v.contract, v.request_hash, v.validator, substring(v.request_uri FOR $8),
+       SELECT v.contract, v.request_hash, v.validator, substring(v.request_uri FOR $7),
               octet_length(v.request_uri), v.requested_block, v.requested_log_index, b.time,
-              r.response, substring(r.uri FOR $8), octet_length(r.uri), r.content_hash,
-              substring(r.tag FOR $8), octet_length(r.tag), r.block_number AS responded_block,
+              r.response, substring(r.uri FOR $7), octet_length(r.uri), r.content_hash,
+              substring(r.tag FOR $7), octet_length(r.tag), r.block_number AS responded_block,
               coalesce(r.nth, 0)
          FROM validation v
-         LEFT JOIN block b ON b.chain_id = v.chain_id AND b.number = v.requested_block
+         LEFT JOIN block b ON b.chain_id = {CHAIN} AND b.number = v.requested_block
          LEFT JOIN LATERAL (
               SELECT v.response, v.response_uri AS uri, v.response_hash AS content_hash, v.tag,
                      v.responded_block AS block_number, v.response_count::bigint AS nth
-               WHERE $4::bigint = {NOW} AND v.response IS NOT NULL
+               WHERE $3::bigint = {NOW} AND v.response IS NOT NULL
               UNION ALL
              (SELECT x.response, x.uri, x.content_hash, x.tag, x.block_number,
                      row_number() OVER (ORDER BY x.block_number, x.log_index) AS nth
                 FROM validation_responded x
-               WHERE $4 < {NOW} AND x.chain_id = v.chain_id AND x.agent_id = v.agent_id
+               WHERE $3 < {NOW} AND x.chain_id = {CHAIN} AND x.agent_id = {AGENT_ID}
                  AND x.contract = v.contract AND x.request_hash = v.request_hash
-                 AND x.validator = v.validator AND x.block_number <= $4
+                 AND x.validator = v.validator AND x.block_number <= $3
                  AND (x.block_number, x.log_index) > (v.requested_block, v.requested_log_index)
                ORDER BY x.block_number DESC, x.log_index DESC LIMIT 1)) r ON true
-        WHERE v.chain_id = a.chain_id AND v.agent_id = a.agent_id AND v.requested_block <= $4
-          AND (v.requested_block, v.requested_log_index) < ($5::bigint, $6::integer)
-        ORDER BY v.requested_block DESC, v.requested_log_index DESC LIMIT $7) p ON true
- WHERE c.chain_id = coalesce($1::bigint, (SELECT chain_id FROM agent WHERE uuid = $3::uuid))
+        WHERE v.chain_id = {CHAIN} AND v.agent_id = {AGENT_ID} AND a.agent_id IS NOT NULL
+          AND (v.requested_block, v.requested_log_index) < ($4::bigint, $5::integer)
+        ORDER BY v.requested_block DESC, v.requested_log_index DESC LIMIT $6) p ON true
+ WHERE k.chain_id = {CHAIN}
  ORDER BY p.requested_block DESC, p.requested_log_index DESC
 """
+OF_AGENT_BY_UUID: LiteralString = by_uuid(OF_AGENT)
 
 
 async def of_agent(
@@ -106,12 +114,12 @@ async def of_agent(
     None where the chain (or UUID) is unknown.
     """
     rows = await conn.fetch(
-        OF_AGENT,
-        *(key.chain_id, key.agent_id, key.uuid, upto_block),
-        *(after.block_number, after.log_index, limit, cut_bytes),
+        *key.asks(OF_AGENT, OF_AGENT_BY_UUID),
+        *(upto_block, *down_from(upto_block, after.block_number, after.log_index)),
+        *(limit, cut_bytes),
     )
     if not rows:
         return None
-    first, at = rows[0], HEAD_COLUMNS
-    found = [ValidationRow(*r[at + 2 :]) for r in rows if r[at + 2] is not None]
-    return Page(Head(*first[:at]), first[at], first[at + 1] or 0, found)
+    first = rows[0]
+    found = [ValidationRow(*r[3:]) for r in rows if r[3] is not None]
+    return Page(head_of(first[0]), first[1], first[2] or 0, found)

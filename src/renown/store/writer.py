@@ -8,9 +8,8 @@ noticing and woke up commits nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import LiteralString
 
 import msgspec
@@ -19,17 +18,22 @@ from renown.derive.facts_hash import facts_hash
 from renown.derive.fold import Fold
 from renown.errors import LeaseLost
 from renown.spec.deployments import Deployment
-from renown.spec.events import KINDS, Fact, Quarantined
+from renown.spec.events import KINDS, Fact
 from renown.store import audit_commits, refold, retract, state, subjects
 from renown.store import facts as fact_tables
 from renown.store.changes import OUTBOX_CHANNEL
 from renown.store.known import KnownAgents
+from renown.store.orphaned import look_above
 from renown.store.pool import Conn, Tx, naming_failures, transaction
+from renown.store.stretch import Extension, Prepared, prepare, time_of
 from renown.types import BlockRef
 
-TURN_FACTS = 1_000
-"""Facts folded before the connection gets its turn: a few milliseconds."""
-FIRST_ANALYZE_EVENTS = 5_000
+__all__ = ["Checkpoint", "Extension", "Prepared", "Writer"]
+
+TURN_FACTS = 250
+"""Facts folded before the connection gets its turn: a millisecond."""
+FIRST_ANALYZE_EVENTS = 100
+"""From here on tables are large enough for a plan made when they were empty to be a bad one."""
 ANALYZE_GROWTH = 8
 STATE_TABLES = (
     *("agent", "agent_metadata", "agent_ownership", "feedback_mark", "agent_stats"),
@@ -47,48 +51,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
     events: int
     phase: str
     problem: str | None
-
-
-class Extension(msgspec.Struct, frozen=True):
-    """A stretch of chain to store: everything from the checkpoint's next block through `last`.
-
-    `facts` are in chain order; `blocks` are those to keep: every block with facts or quarantined
-    logs, and every block of the unfinalised window.
-    """
-
-    last: BlockRef
-    facts: Sequence[Fact]
-    quarantined: Sequence[Quarantined]
-    blocks: Sequence[BlockRef]
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """An extension with everything that can be computed of it without the database."""
-
-    extension: Extension
-    touched: subjects.Subjects
-    fact_rows: fact_tables.Rows
-    block_rows: list[tuple[object, ...]]
-    times: dict[int, datetime]
-    facts_sha256: str
-
-
-def prepare(chain_id: int, extension: Extension) -> Prepared:
-    """Make ready what `Writer.extend` needs, while the stretch before is being stored. Pure."""
-    counts = Counter([fact.block_number for fact in extension.facts])
-    counts.update([log.block_number for log in extension.quarantined])
-    times = {block.number: _time(block.time_seconds) for block in extension.blocks}
-    return Prepared(
-        extension,
-        subjects.subjects(extension.facts),
-        fact_tables.rows_of(chain_id, extension.facts),
-        [
-            (chain_id, b.number, b.hash, b.parent_hash, times[b.number], counts[b.number])
-            for b in extension.blocks
-        ],
-        times,
-        facts_hash(extension.facts, extension.quarantined),
-    )
 
 
 class Writer:
@@ -110,7 +72,7 @@ class Writer:
         self._told_to: int | None = None
         self._partitions: set[int] = set()
         self._next_analyze = FIRST_ANALYZE_EVENTS
-        while self._next_analyze < checkpoint.events:
+        while self._next_analyze <= checkpoint.events:
             self._next_analyze *= ANALYZE_GROWTH
         self._prefix = b"eip155:%d:0x%s:" % (
             deployment.chain_id,
@@ -138,7 +100,7 @@ class Writer:
             events=self.checkpoint.events + len(extension.facts),
         )
         async with transaction(self._conn) as tx:
-            await self._move(tx, moved, _time(last.time_seconds))
+            await self._move(tx, moved, time_of(last.time_seconds))
             await subjects.load(tx, self._chain_id, ready.touched, fold)
             # PostgreSQL takes the facts in while they are folded here.
             storing = asyncio.create_task(self._store_facts(tx, ready))
@@ -196,31 +158,26 @@ class Writer:
             to: the block that is now the last; None when its header is not at hand.
             even_final: an operator said so; what was final above `to_number` is so no more.
         """
-        self._known = None
         async with transaction(self._conn) as tx:
             position = self.checkpoint.position + 1
-            fence = await tx.fetchval(HOLD, self._chain_id, self._fence)
-            if fence is None:
-                raise self._lost()
-            dropped_sha256 = await audit_commits.hash_to_drop(
-                tx, self._chain_id, to_number, self.checkpoint.block_number
-            )
-            taken = await retract.drop_above(
-                tx, self._chain_id, self._prefix, to_number, version=position
-            )
+            taken = await look_above(tx, self._chain_id, to_number)
+            fact_count = len(taken.facts)
             moved = msgspec.structs.replace(
                 self.checkpoint,
                 block_number=to_number,
                 block_hash=to.hash if to else None,
                 position=position,
-                events=self.checkpoint.events - taken.fact_count,
+                events=self.checkpoint.events - fact_count,
             )
             if even_final:
                 moved = msgspec.structs.replace(
                     moved, final_block=min(moved.final_block, to_number)
                 )
                 await tx.execute(UNFINAL, self._chain_id, to_number)
-            await self._move(tx, moved, _time(to.time_seconds) if to else None)
+            await self._move(tx, moved, time_of(to.time_seconds) if to else None)
+            gone = await retract.drop_above(
+                tx, self._chain_id, self._prefix, to_number, taken, version=position
+            )
             await tx.execute(
                 OUTBOX,
                 self._chain_id,
@@ -229,7 +186,7 @@ class Writer:
                 to_number + 1,
                 self.checkpoint.block_number,
                 moved.block_hash,
-                taken.fact_count,
+                fact_count,
                 taken.content,
             )
             await audit_commits.say_retract(
@@ -237,14 +194,16 @@ class Writer:
                 self._chain_id,
                 to_block=to_number,
                 from_block=self.checkpoint.block_number,
-                facts=taken.fact_count,
-                facts_sha256=dropped_sha256,
+                facts=fact_count,
+                facts_sha256=facts_hash(taken.facts, taken.quarantined),
                 position=position,
                 by_operator=even_final,
             )
         self.checkpoint = moved
         self._told_to = to_number
-        return taken.fact_count
+        if self._known is not None:
+            self._known.remove(gone)
+        return fact_count
 
     async def refold(self, agent_ids: Sequence[int], learnt: Sequence[Fact] = ()) -> None:
         """Fold the state of `agent_ids` again from all their facts.
@@ -388,7 +347,8 @@ class Writer:
     async def _analyze(self) -> None:
         """Give the planner statistics while the tables are young; autovacuum comes minutes late,
         and to the parents of partitions never."""
-        self._next_analyze *= ANALYZE_GROWTH
+        while self._next_analyze <= self.checkpoint.events:
+            self._next_analyze *= ANALYZE_GROWTH
         tables = [table.name for table in fact_tables.TABLES.values()]
         with naming_failures():
             await self._conn.execute(ANALYZE, [*tables, *STATE_TABLES])
@@ -435,13 +395,7 @@ async def _fold_in_turns(fold: Fold, facts: Sequence[Fact]) -> None:
         await asyncio.sleep(0)
 
 
-def _time(seconds: int) -> datetime:
-    """Block time for PostgreSQL. Foreign numbers beyond year 9999 are pinned there."""
-    return datetime.fromtimestamp(min(seconds, 253_402_300_799), UTC)
-
-
 ANALYZE: LiteralString = "SELECT analyze_tables($1)"  # takes ownership
-HOLD: LiteralString = "SELECT fence FROM checkpoint WHERE chain_id = $1 AND fence = $2 FOR UPDATE"
 MOVE: LiteralString = """
 UPDATE checkpoint
    SET block_number = $5, block_hash = $6,

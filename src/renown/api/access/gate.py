@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,7 +86,7 @@ class Gate:
         address = scope[ADDRESS] = client_address(scope, self._trusted)
         presented = _presented(request) if access.scope is not None else None
         if presented is None:
-            principal = Principal(address=address)
+            principal = _stranger(address)
             if access.scope is not None and not (access.public and self.public_reads):
                 turned_away(scope, "missing")
                 raise Unauthorized(REFUSED)
@@ -202,13 +202,22 @@ def _abide(request: Request, standing: Standing) -> None:
         raise standing.refusal()
 
 
+@lru_cache(maxsize=4096)
+def _stranger(address: str) -> Principal:
+    """Who comes without a key: all that is known is from where."""
+    return Principal(address=address)
+
+
 def _presented(request: Request) -> str | None:
     """What the request presents as its key; None: nothing. Of two headers none counts: those on
     the way and we might not mean the same one."""
-    given = request.headers.getlist("authorization")
-    if not given:
-        return None
-    return given[0] if len(given) == 1 else ""
+    given: str | None = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            if given is not None:
+                return ""
+            given = value.decode("latin-1")
+    return given
 
 
 class _Named(msgspec.Struct):

@@ -166,6 +166,18 @@ class Limiter:
 
 
 def _standing(limits: Sequence[Limit], outcome: Counted) -> Standing:
+    if len(limits) == 1 and outcome.allowed:  # nearly always: nobody has a key
+        limit, window = limits[0], outcome.windows[0]
+        left, more_ms = outlook(window, limit[2])
+        seconds = -(-more_ms // 1000)
+        alone: Headers = [
+            (b"ratelimit-policy", _policy_named(limit[0], limit[2])),
+            (b"ratelimit", b'"%b";r=%d;t=%d' % (limit[0].encode(), left, seconds)),
+            (b"x-ratelimit-limit", b"%d" % limit[2]),
+            (b"x-ratelimit-remaining", b"%d" % left),
+            (b"x-ratelimit-reset", b"%d" % seconds),
+        ]
+        return Standing(True, alone, 0, "", limits, outcome.windows)
     said = []
     worst_ms, policy = 0, ""
     fewest, reset_ms, tightest = limits[0].most + 1, 0, 0
@@ -191,6 +203,11 @@ def _standing(limits: Sequence[Limit], outcome: Counted) -> Standing:
 
 
 @lru_cache(maxsize=_REMEMBERED)
+def _policy_named(name: str, most: int) -> bytes:
+    return f'"{name}";q={most};w={WINDOW_SECONDS}'.encode()
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _policies(limits: tuple[Limit, ...]) -> bytes:
     """`RateLimit-Policy`: quota and window of each policy (a structured field, RFC 9651)."""
-    return ", ".join(f'"{one.policy}";q={one.most};w={WINDOW_SECONDS}' for one in limits).encode()
+    return b", ".join(_policy_named(one.policy, one.most) for one in limits)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,6 +16,7 @@ from renown.api.answers.answer import (
     URI_CUT_BYTES,
     Answer,
     ChainsPage,
+    Version,
     more,
     present,
 )
@@ -37,6 +39,7 @@ from renown.api.answers.values import (
     agent_key,
     hex_text,
     texts,
+    whole_text,
 )
 from renown.derive.fold import Fold
 from renown.derive.identity import Identity
@@ -106,6 +109,9 @@ class ListedAgent(Cuttable, kw_only=True):
     ]
 
 
+L = TypeVar("L", bound=ListedAgent)
+
+
 class Agent(ListedAgent, kw_only=True):
     """One agent."""
 
@@ -156,6 +162,33 @@ async def agent(
     return msgspec.structs.replace(answer, present=present(head, found.agent.agent_id))
 
 
+async def version(conn: Conn, key: AgentKey) -> Version | None:
+    """The version of `agent` as it is now; None where there is none. A tenth of the columns."""
+    found = await _found_version(conn, key)
+    if found is None:
+        return None
+    said = _said_version(found.head, found.agent_id, found.version, found.revision, found.marks)
+    return Version(said, as_of(found.head))
+
+
+async def version_of_facts(conn: Conn, key: AgentKey) -> Version | None:
+    """The version of what is told of an agent's facts alone, such as its metadata and reputation;
+    None where there is no such agent."""
+    found = await _found_version(conn, key)
+    if found is None:
+        return None
+    head = found.head
+    said = f"{head.epoch:x}.{head.chain_id}.{found.agent_id}.{found.version}"
+    return Version(said, as_of(head))
+
+
+async def _found_version(conn: Conn, key: AgentKey) -> store.Version | None:
+    found = await store.version(conn, key_args(key))
+    if found is not None:
+        require_chain(key, found.head)
+    return found
+
+
 async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes | None, AsOf, str]:
     """An agent's URI as the exact bytes that the registry holds; None if it never said one.
 
@@ -193,38 +226,56 @@ def _answer(found: Listed, head: Head, version: int) -> Answer[Agent]:
     block = as_of(head)
     row, _, profile = found
     return Answer(
-        Agent(as_of=block, **fields(*found)), [block], _version(head, row, profile, version)
+        listed_agent(partial(Agent, as_of=block), *found),
+        [block],
+        _version(head, row, profile, version),
     )
 
 
 def _version(head: Head, row: AgentRow, profile: ProfileRow | None, version: int) -> str:
-    marks = "".join(f".{mark[0]}" for mark in row.marks)
-    return f"{head.epoch:x}.{row.chain_id}.{row.agent_id}.{version}.{revision_of(profile)}{marks}"
+    return _said_version(head, row.agent_id, version, revision_of(profile), row.marks)
 
 
-def fields(row: AgentRow, counts: CountsRow, profile: ProfileRow | None) -> dict[str, Any]:
-    """The fields of a `ListedAgent`."""
-    return {
-        **texts(("uri", row.uri, row.uri_bytes)),
-        "key": agent_key(row.chain_id, row.registry, row.agent_id),
-        "uuid": str(row.uuid),
-        "chain_id": row.chain_id,
-        "registry": address(row.registry),
-        "agent_id": str(row.agent_id),
-        "owner": address(row.owner),
-        "registrant": address_or_none(row.registrant),
-        "uri_block": row.uri_block,
-        "wallet": address_or_none(row.wallet),
-        "wallet_state": row.wallet_state,
-        "approved": address_or_none(row.approved),
-        "transfers": row.transfer_count,
-        "created_block": row.created_block,
-        "created_at": row.created_at,
-        "created_tx": hex_text(row.created_tx),
-        "counts": counts_of(counts),
-        "profile": brief(profile),
-        "marks": row.marks,
-    }
+def _said_version(
+    head: Head, agent_id: int, version: int, revision: int, marks: Sequence[str]
+) -> str:
+    initials = "".join([f".{mark[0]}" for mark in marks])
+    return f"{head.epoch:x}.{head.chain_id}.{agent_id}.{version}.{revision}{initials}"
+
+
+def listed_agent(
+    make: Callable[..., L], row: AgentRow, counts: CountsRow, profile: ProfileRow | None
+) -> L:
+    """A `ListedAgent` of a row; `make` is its type, or one with what else it needs."""
+    uri = whole_text(row.uri, row.uri_bytes)
+    said: dict[str, Any] = {}
+    if uri is UNSET:
+        said = texts(("uri", row.uri, row.uri_bytes))
+        uri = said.pop("uri")
+    found = make(
+        key=agent_key(row.chain_id, row.registry, row.agent_id),
+        uuid=str(row.uuid),
+        chain_id=row.chain_id,
+        registry=address(row.registry),
+        agent_id=str(row.agent_id),
+        owner=address(row.owner),
+        registrant=address_or_none(row.registrant),
+        uri=uri,
+        uri_block=row.uri_block,
+        wallet=address_or_none(row.wallet),
+        wallet_state=row.wallet_state,
+        approved=address_or_none(row.approved),
+        transfers=row.transfer_count,
+        created_block=row.created_block,
+        created_at=row.created_at,
+        created_tx=hex_text(row.created_tx),
+        counts=counts_of(counts),
+        profile=brief(profile),
+        marks=row.marks,
+    )
+    for name, value in said.items():
+        setattr(found, name, value)
+    return found
 
 
 def counts_of(counts: CountsRow) -> Counts:
@@ -376,7 +427,7 @@ def _latest_time(heads: Sequence[Head], at: At) -> datetime:
 def _list(heads: Iterable[Head], rows: Sequence[Listed], limit: int) -> Answer[AgentPage]:
     shown, last = more(rows, limit)
     blocks = as_of_all(heads)
-    page = AgentPage(as_of=blocks, items=[FoundAgent(**fields(*row)) for row in shown])
+    page = AgentPage(as_of=blocks, items=[listed_agent(FoundAgent, *row) for row in shown])
     after = (last[0].created_at, last[0].chain_id, last[0].agent_id) if last else None
     return Answer(page, blocks, after=after)
 

@@ -53,6 +53,13 @@ class Answer(Struct, Generic[B], frozen=True):
     present: Present | None = None
 
 
+class Version(Struct, frozen=True):
+    """The `version` that an answer about an agent would have, and the block it has it at."""
+
+    version: str
+    as_of: AsOf
+
+
 class Page(Struct, Generic[T], kw_only=True):
     """One page of one chain's or one agent's rows."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from renown.api.answers.agents import ListedAgent, fields
+from renown.api.answers.agents import ListedAgent, listed_agent
 from renown.api.answers.answer import LISTED_URI_CUT_BYTES, Answer
 from renown.api.answers.as_of import AsOf, as_of_all
 from renown.errors import AgentNotFound, BadAgentKey, RenownError
@@ -57,7 +57,7 @@ async def agents(conn: Conn, keys: Sequence[str]) -> Answer[Batch]:
         items.append(
             BatchItem(
                 asked=text[:300],
-                agent=ListedAgent(**fields(*listed)) if listed else None,
+                agent=listed_agent(ListedAgent, *listed) if listed else None,
                 problem=None if listed or problem is None else problem.slug,
             )
         )

@@ -283,12 +283,7 @@ async def across(
 def _fields(row: FeedbackRow, files: Files, proofs: Proofs) -> dict[str, Any]:
     place = (row.chain_id, row.block_number, row.log_index)
     return {
-        **texts(
-            ("tag1", row.tag1, row.tag1_bytes),
-            ("tag2", row.tag2, row.tag2_bytes),
-            ("endpoint", row.endpoint, row.endpoint_bytes),
-            ("uri", row.uri, row.uri_bytes),
-        ),
+        **_strings(row),
         "client": address(row.client),
         "index": str(row.feedback_index),
         "value": str(int(row.value)),
@@ -306,6 +301,32 @@ def _fields(row: FeedbackRow, files: Files, proofs: Proofs) -> dict[str, Any]:
         "time": row.time,
         "tx_hash": hex_text(row.tx_hash),
     }
+
+
+def _strings(row: FeedbackRow) -> dict[str, Any]:
+    # Nearly always all are whole and clean: then nothing has to be said beside them.
+    try:
+        tag1, tag2, endpoint, uri = (
+            *(row.tag1.decode(), row.tag2.decode()),
+            *(row.endpoint.decode(), row.uri.decode()),
+        )
+    except UnicodeDecodeError:
+        pass
+    else:
+        if (
+            len(row.uri) == row.uri_bytes
+            and len(row.tag1) == row.tag1_bytes
+            and len(row.tag2) == row.tag2_bytes
+            and len(row.endpoint) == row.endpoint_bytes
+            and "\0" not in tag1 + tag2 + endpoint + uri
+        ):
+            return {"tag1": tag1, "tag2": tag2, "endpoint": endpoint, "uri": uri}
+    return texts(
+        ("tag1", row.tag1, row.tag1_bytes),
+        ("tag2", row.tag2, row.tag2_bytes),
+        ("endpoint", row.endpoint, row.endpoint_bytes),
+        ("uri", row.uri, row.uri_bytes),
+    )
 
 
 def _said(row: AcrossRow, files: Files, proofs: Proofs) -> SaidFeedback:

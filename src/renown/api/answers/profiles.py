@@ -54,27 +54,32 @@ def brief(row: ProfileRow | None) -> ProfileBrief | None:
     description = row.description
     if description is not None and len(description) > DESCRIPTION_CHARS:
         description = description[: DESCRIPTION_CHARS - 1] + "…"
+    kinds: list[str] = []
+    trust: list[str] = []
+    findings: list[str] = []
+    for term in row.terms:
+        kind, _, value = term.partition("=")
+        if kind == "finding":
+            findings.append(value)
+        elif kind == "kind":
+            kinds.append(value)
+        elif kind == "trust":
+            trust.append(value)
     return ProfileBrief(
         state=row.state,  # type: ignore[arg-type]
         name=row.name,
         description=description,
         image=row.image,
-        kinds=values_of(row, "kind"),
+        kinds=kinds,
         x402=row.x402,
         active=row.active,
         alive=row.alive,
         verified_domains=row.domains,
-        trust=values_of(row, "trust"),
-        findings=values_of(row, "finding"),
+        trust=trust,
+        findings=findings,
         quality=row.quality,
         copy=not row.leads,
     )
-
-
-def values_of(row: ProfileRow, kind: str) -> list[str]:
-    """The values of the terms of one kind, in their order."""
-    start = f"{kind}="
-    return [term[len(start) :] for term in row.terms if term.startswith(start)]
 
 
 def revision_of(row: ProfileRow | None) -> int:

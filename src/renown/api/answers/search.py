@@ -9,11 +9,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from renown.api.answers.agents import AgentPage, FoundAgent, fields
+from renown.api.answers.agents import AgentPage, FoundAgent, listed_agent
 from renown.api.answers.answer import LISTED_URI_CUT_BYTES, Answer
 from renown.api.answers.as_of import as_of_all
 from renown.api.answers.finds import FacetCounts, FacetValue, Finds
-from renown.api.answers.profiles import values_of
 from renown.derive.terms import TermKind
 from renown.errors import BadCursor
 from renown.spec.highlights import Fragment, fragments, lexemes_of
@@ -22,9 +21,9 @@ from renown.spec.words import query_text
 from renown.store import facets, names, search
 from renown.store.agents import Listed
 from renown.store.pool import Conn
-from renown.store.search import Order, Page, Place, Ranked
+from renown.store.search import Page, Place, Ranked
 from renown.store.search_plan import Plans
-from renown.store.search_wanted import Wanted
+from renown.store.search_wanted import Order, Wanted
 
 Sort = Literal["relevance", "quality", "newest", "activity", "feedback"]
 FacetKind = Literal[
@@ -35,6 +34,7 @@ FEW = 3
 """With fewer matches than this, names that look alike are searched too."""
 _MOST_NAMES = 5
 _SHOWN_TERMS: tuple[TermKind, ...] = ("tool", "skill", "domain", "tag")
+_SHOWN = ("name", "description", *_SHOWN_TERMS)
 _MOST_SHOWN = 5
 
 
@@ -191,15 +191,21 @@ def _flat(place: Place) -> tuple[Any, ...]:
 
 def _item(listed: Listed, lexemes: frozenset[str], *, similar: bool = False) -> FoundAgent:
     row, counts, profile = listed
-    item = FoundAgent(**fields(row, counts, profile))
+    item = listed_agent(FoundAgent, row, counts, profile)
     if similar:
         item.similar_name = True
     if lexemes and item.profile is not None and profile is not None:
         marked: dict[str, list[list[Fragment]]] = {}
-        texts = {"name": [item.profile.name or ""], "description": [item.profile.description or ""]}
-        for kind in _SHOWN_TERMS:
-            texts[kind] = values_of(profile, kind)
+        texts: dict[str, list[str]] = {kind: [] for kind in _SHOWN}
+        for term in profile.terms:
+            kind, _, value = term.partition("=")
+            if kind in _SHOWN_TERMS:
+                texts[kind].append(value)
+        texts["name"].append(item.profile.name or "")
+        texts["description"].append(item.profile.description or "")
         for field, values in texts.items():
+            if len(values) > 1 and fragments("\n".join(values), lexemes) is None:
+                continue  # nearly always: one look at all of them
             hits = [hit for value in values if (hit := fragments(value, lexemes))]
             if hits:
                 marked[field] = hits[:_MOST_SHOWN]

@@ -48,7 +48,7 @@ class Cuttable(Struct, kw_only=True):
     truncated: Truncated = UNSET
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def address(raw: bytes) -> str:
     """EIP-55 spelling, remembered: the hash behind it costs more than the rest of a row."""
     return checksum_address(raw)
@@ -71,7 +71,28 @@ def hex_or_none(raw: bytes | None) -> str | None:
 
 def agent_key(chain_id: int, registry: bytes, agent_id: int) -> str:
     """The canonical key."""
-    return AgentRef(chain_id, registry, agent_id).key
+    return f"{_registry_key(chain_id, registry)}{agent_id}"
+
+
+@lru_cache(maxsize=256)
+def _registry_key(chain_id: int, registry: bytes) -> str:
+    """What the keys of a registry's agents begin with."""
+    return AgentRef(chain_id, registry, 0).key[:-1]
+
+
+def whole_text(raw: bytes | None, length: int | None) -> str | UnsetType | None:
+    """A foreign string that nothing has to be said beside: whole and clean, or null; else UNSET,
+    and `texts` says it."""
+    if raw is None:
+        return None
+    if length is None or length <= len(raw):
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            return UNSET
+        if "\0" not in text:
+            return text
+    return UNSET
 
 
 def texts(*strings: tuple[str, bytes | None, int | None]) -> dict[str, Any]:

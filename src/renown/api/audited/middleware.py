@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic, perf_counter
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from renown.api.access.pseudonyms import Pseudonyms
 from renown.api.access.user_agent import user_agent
 from renown.api.audited.book import Book, Read, milliseconds
 from renown.api.audited.refusals import Refusals
+from renown.api.audited.request_ids import new_request_id
 from renown.api.bodies import RAW_BODY
 from renown.errors import AuditUnavailable, StoreError
 from renown.obs.acting import ACTING, Acting
@@ -71,8 +72,7 @@ class Audited:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _proxys_id(scope) if comes_from_proxy(scope, self._trusted) else None
-        asked = _Asked(scope, request_id or uuid4())
+        asked = self.begin(scope)
         before = ACTING.set(Acting(request_id=asked.request_id))
         try:
             if not self._keeps_entries:
@@ -84,7 +84,26 @@ class Audited:
         finally:
             ACTING.reset(before)
 
-    async def _answer_read(self, asked: _Asked, receive: Receive, send: Send) -> None:
+    def begin(self, scope: Scope) -> Asked:
+        """A request comes in: what tells it from others, and when that was."""
+        request_id = None
+        if self._trusted and comes_from_proxy(scope, self._trusted):
+            request_id = _proxys_id(scope)
+        return Asked(scope, request_id or new_request_id())
+
+    async def read_answered(self, asked: Asked, status: int) -> None:
+        """A read is about to be answered with `status`: if it is turned away for who it is, that
+        is in the log before it learns so."""
+        if status >= 400 and self._keeps_entries and _is_refusal(asked.scope, status):
+            await self._tell_refusal(asked, status)
+
+    def read_left(self, asked: Asked, status: int) -> None:
+        """A read was answered with `status`, or came to nothing. `read_answered` came before it,
+        if it was answered at all."""
+        if self._keeps_entries and not (status >= 400 and _is_refusal(asked.scope, status)):
+            self._note_read(asked, status)
+
+    async def _answer_read(self, asked: Asked, receive: Receive, send: Send) -> None:
         status, is_told = 500, False
         scope, header = asked.scope, asked.header
 
@@ -104,7 +123,7 @@ class Audited:
             if not is_told:
                 self._note_read(asked, status)
 
-    def _note_read(self, asked: _Asked, status: int) -> None:
+    def _note_read(self, asked: Asked, status: int) -> None:
         scope = asked.scope
         principal: Principal = scope.get(PRINCIPAL, ANONYMOUS)
         if principal.account_id is None:
@@ -124,7 +143,7 @@ class Audited:
             )
         )
 
-    async def _answer_write(self, asked: _Asked, receive: Receive, send: Send) -> None:
+    async def _answer_write(self, asked: Asked, receive: Receive, send: Send) -> None:
         marking = asked.marking(send)
         held: list[Message] = []
         state = "held"  # then "going" or "dropped"
@@ -170,7 +189,7 @@ class Audited:
                 else:
                     self._book.keep(entry)
 
-    async def _tell_write(self, asked: _Asked, held: list[Message]) -> bool:
+    async def _tell_write(self, asked: Asked, held: list[Message]) -> bool:
         """Write the entry; false if it is not written and the answer must not go out."""
         status: int = held[0]["status"]
         if _is_refusal(asked.scope, status):
@@ -185,7 +204,7 @@ class Audited:
         return status >= 400
 
     async def _tell_refusal(
-        self, asked: _Asked, status: int, held: list[Message] | None = None
+        self, asked: Asked, status: int, held: list[Message] | None = None
     ) -> None:
         scope = asked.scope
         reason = scope.get(AUTH_FAILURE)
@@ -199,7 +218,7 @@ class Audited:
         detail |= self._bodies(scope, held or [])
         await self._written(_with(entry, detail or None))
 
-    async def _tell_strangers_failure(self, asked: _Asked, status: int) -> None:
+    async def _tell_strangers_failure(self, asked: Asked, status: int) -> None:
         """Like a refusal, or anybody could fill the log: nothing was changed, and nobody known
         asked. What no gate took note of, as where there is no route, is not told at all."""
         address = asked.scope.get(ADDRESS)
@@ -224,7 +243,7 @@ class Audited:
         self._book.keep(entry)
         return False
 
-    async def _write_entry(self, asked: _Asked, held: list[Message], status: int) -> NewEntry:
+    async def _write_entry(self, asked: Asked, held: list[Message], status: int) -> NewEntry:
         scope = asked.scope
         detail = self._bodies(scope, held)
         if status < 400 and (given := scope.get("path_params")):
@@ -234,7 +253,7 @@ class Audited:
             detail["replayed"] = True
         return _with(await self._entry(asked, "request", status), detail or None)
 
-    async def _entry(self, asked: _Asked, action: str, status: int) -> NewEntry:
+    async def _entry(self, asked: Asked, action: str, status: int) -> NewEntry:
         scope = asked.scope
         principal: Principal = scope.get(PRINCIPAL, ANONYMOUS)
         address = scope.get(ADDRESS)
@@ -268,8 +287,8 @@ class Audited:
         return {name: body for name, body in bodies.items() if body is not None}
 
 
-class _Asked:
-    """One request, from when it came in."""
+class Asked:
+    """One request, from when it came in. `header` tells its id."""
 
     __slots__ = ("began", "header", "moment", "request_id", "scope")
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 V = TypeVar("V")
 
-OVERHEAD_BYTES = 600
+OVERHEAD_BYTES = 1_000
 """What an entry takes beside its value, roughly: its key twice, its place, the object itself."""
 
 

@@ -32,7 +32,7 @@ FACETS_SECONDS = 10.0
 NETWORK_SECONDS = 5.0
 STATUS_SECONDS = 1.0
 
-MOST_BYTES = 32 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 CLAIM_SECONDS = 6.0
 """A little longer than a search may take; whoever died with a claim holds nobody up for longer."""
 PATIENCE_SECONDS = 1.0

@@ -42,5 +42,67 @@ class Flights(Generic[T]):
             task.exception()  # it was told to those who waited, if any did
 
 
+class Convoys(Generic[T]):
+    """Work under way, by key, which whoever asks first does himself: no task is made for it.
+
+    Others who ask meanwhile wait for him. If he is cancelled, the work is, too, and one of those
+    who wait begins anew. An error goes to all of them, and is not remembered.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, _Led[T]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._by_key
+
+    async def once(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, or the same work begun before under this key."""
+        while (led := self._by_key.get(key)) is not None:
+            if led.ended is None:
+                led.ended = asyncio.get_running_loop().create_future()
+            found = await asyncio.shield(led.ended)
+            if found is not None:
+                return found[0]
+        return await self._lead(key, work)
+
+    def leave_behind(self) -> None:
+        """Whoever asks from now on begins anew: what is under way may be too old for them."""
+        self._by_key.clear()
+
+    async def _lead(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
+        led: _Led[T] = _Led()
+        self._by_key[key] = led
+        found: T
+        try:
+            found = await work()
+        except BaseException as exc:
+            self._landed(key, led)
+            if led.ended is not None and not led.ended.done():
+                if isinstance(exc, Exception):
+                    led.ended.set_exception(exc)
+                    led.ended.exception()  # if all who waited are gone, nobody misses it
+                else:
+                    led.ended.set_result(None)
+            raise
+        self._landed(key, led)
+        if led.ended is not None and not led.ended.done():
+            led.ended.set_result((found,))
+        return found
+
+    def _landed(self, key: str, led: _Led[T]) -> None:
+        if self._by_key.get(key) is led:
+            del self._by_key[key]
+
+
+class _Led(Generic[T]):
+    """One piece of work. `ended` is there as soon as somebody waits: what came of it in a tuple, or
+    None if it was given up."""
+
+    __slots__ = ("ended",)
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[tuple[T] | None] | None = None
+
+
 async def _run(work: Callable[[], Awaitable[T]]) -> T:
     return await work()

@@ -28,23 +28,35 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from renown.api import etag
 from renown.api.access.principal import OPEN, access_of
-from renown.api.answers.answer import Answer, Present
+from renown.api.answers.answer import Answer, Present, Version
 from renown.api.answers.as_of import as_of
 from renown.api.cache.bounded import Bounded
-from renown.api.cache.flights import Flights
-from renown.api.cache.written import Said, Written, respond, say, write
+from renown.api.cache.flights import Convoys
+from renown.api.cache.written import (
+    Said,
+    Written,
+    if_none_match,
+    not_modified,
+    respond,
+    say,
+    write,
+)
 from renown.obs import metrics
 from renown.store.listening import Ear
 from renown.store.reads import Head
 
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 24 * 1024 * 1024
+"""With what is counted too low, and all else that a process has, it stays below 150 MB."""
 MOST_SECONDS = 300.0
 """Nothing is served longer than this without being read again, whatever we may have overlooked."""
 
 _MOST_CHANGES = 1_000
+_MOST_HAD = 1_000
 
 Read = Callable[[], Awaitable[Answer[Any]]]
+ReadVersion = Callable[[], Awaitable[Version | None]]
 
 
 class Kept(Ear):
@@ -57,12 +69,20 @@ class Kept(Ear):
         self._entries: Bounded[_Entry] = Bounded(most_bytes)
         self._of_agent: dict[int, dict[int, set[str]]] = {}
         self._chains: dict[int, _Chain] = {}
-        self._flights: Flights[tuple[Written, Said]] = Flights()
+        self._under_way: Convoys[tuple[Written, Said]] = Convoys()
         self._changes = _Changes()
         self._hearing = False
         self._life = 0
+        self._had: dict[str, None] = {}  # asked for once by who had it, and not kept
 
-    async def answer(self, request: Request, read: Read, *, keep: bool = True) -> Response:
+    async def answer(
+        self,
+        request: Request,
+        read: Read,
+        version: ReadVersion | None = None,
+        *,
+        keep: bool = True,
+    ) -> Response:
         """The response to `request`, of what is kept or of what `read` gives.
 
         Of equal requests that find nothing kept, one reads and the others wait for it.
@@ -70,6 +90,8 @@ class Kept(Ear):
         Args:
             read: gives an answer about one agent as it is now (`Answer.present`) that is the same
                 for everybody who asks for this path and query.
+            version: gives the version that `read` would give, for less; None where there is
+                nothing to be read. It tells whether a client has the answer already.
             keep: false where the request asks for something else, such as the past.
 
         Raises:
@@ -86,9 +108,27 @@ class Kept(Ear):
             _reads(route, "hit").inc()
             return respond(request, entry.written, now)
         require_public(request)
-        _reads(route, "joined" if key in self._flights else "miss").inc()
-        written, said = await self._flights.once(key, lambda: self._read(key, read))
+        if version is not None and (known := if_none_match(request)) is not None:
+            there = await version() if self._is_first(key) else None
+            if there is not None and etag.matches(tag := etag.of_version(there.version), known):
+                _reads(route, "miss").inc()
+                return not_modified(tag, say(there.as_of))
+        _reads(route, "joined" if key in self._under_way else "miss").inc()
+        written, said = await self._under_way.once(key, lambda: self._read(key, read))
         return respond(request, written, said)
+
+    def _is_first(self, key: str) -> bool:
+        """Whether to read no more than the version for who has the answer already. If he comes
+        again, it is worth keeping; if nothing can be kept, it never is."""
+        if not self._hearing:
+            return True
+        if key in self._had:
+            del self._had[key]
+            return False
+        if len(self._had) >= _MOST_HAD:
+            self._had.clear()
+        self._had[key] = None
+        return True
 
     def followed(self) -> dict[int, int]:
         """The outbox position that each chain was followed to; empty while nothing is heard."""
@@ -108,7 +148,7 @@ class Kept(Ear):
         finally:
             self._changes.end()
         if refused is not None:
-            metrics.CACHE_UNSTORED.labels(refused).inc()
+            _unstored(refused).inc()
         else:
             assert answer.present is not None
             self._store(key, _Entry(answer.present, written, said, self._clock()))
@@ -179,7 +219,7 @@ class Kept(Ear):
         if agents is not None and not agents:
             return
         # Nobody who asks after a change is answered by a read that began before it.
-        self._flights.leave_behind()
+        self._under_way.leave_behind()
         by_agent = self._of_agent.get(chain_id)
         if not by_agent:
             return
@@ -194,7 +234,7 @@ class Kept(Ear):
 
     def _drop_all(self, cause: str) -> None:
         self._life += 1
-        self._flights.leave_behind()
+        self._under_way.leave_behind()
         metrics.CACHE_DROPS.labels(cause).inc(len(self._entries))
         self._entries.clear()
         self._of_agent.clear()
@@ -289,6 +329,11 @@ def require_public(request: Request) -> None:
     access = access_of(request.scope["endpoint"])
     if request.method != "GET" or not (access is None or access.public or access == OPEN):
         raise TypeError(f"{request.scope['route'].path} is not public: its answers are not kept")
+
+
+@cache
+def _unstored(cause: str) -> Any:
+    return metrics.CACHE_UNSTORED.labels(cause)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -44,8 +45,17 @@ class Written(Struct, frozen=True):
 
 def say(blocks: list[AsOf] | AsOf) -> Said:
     """`as_of` of an answer about one chain (an `AsOf`) or several (a list)."""
-    listed = [blocks] if isinstance(blocks, AsOf) else blocks
-    return Said(_encode(blocks), as_of_header(listed))
+    return _said_alone(blocks) if isinstance(blocks, AsOf) else _said(blocks)
+
+
+@lru_cache(maxsize=1024)
+def _said_alone(block: AsOf) -> Said:
+    """Every answer read at a block says it alike."""
+    return Said(_encode(block), as_of_header([block]))
+
+
+def _said(blocks: list[AsOf]) -> Said:
+    return Said(_encode(blocks), as_of_header(blocks))
 
 
 def write(answer: Answer[Any]) -> tuple[Written, Said]:
@@ -73,20 +83,46 @@ def respond(
     Args:
         age_seconds: since it was read; None where its `as_of` is of now.
     """
-    headers = [
-        (b"renown-as-of", said.header.encode("latin-1")),
-        (b"cache-control", cache.encode("latin-1")),
-    ]
+    headers = [_as_of_header(said.header), _cache_header(cache)]
     if age_seconds is not None:
         headers.append((b"age", b"%d" % age_seconds))
     if tagged:
         headers.append((b"etag", written.tag.encode("latin-1")))
-        known = request.headers.get("if-none-match")
+        known = if_none_match(request)
         if known is not None and etag.matches(written.tag, known):
             return _Ready(304, headers, b"")
     body = b"".join((written.before, said.body, written.behind))
-    headers += ((b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode("latin-1")))
+    headers += ((b"content-length", b"%d" % len(body)), _IS_JSON)
     return _Ready(200, headers, body)
+
+
+def not_modified(tag: str, said: Said, *, cache: str = REVALIDATE) -> Response:
+    """What `respond` says to a client that has the answer of this tag already."""
+    headers = [_as_of_header(said.header), _cache_header(cache)]
+    headers.append((b"etag", tag.encode("latin-1")))
+    return _Ready(304, headers, b"")
+
+
+def if_none_match(request: Request) -> str | None:
+    """The first `If-None-Match` of a request, if it has one."""
+    for name, value in request.scope["headers"]:
+        if name == b"if-none-match":
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+_IS_JSON = (b"content-type", JSON.encode("latin-1"))
+
+
+@lru_cache(maxsize=1024)
+def _as_of_header(said: str) -> tuple[bytes, bytes]:
+    return b"renown-as-of", said.encode("latin-1")
+
+
+@lru_cache(maxsize=16)
+def _cache_header(cache: str) -> tuple[bytes, bytes]:
+    return b"cache-control", cache.encode("latin-1")
 
 
 class _Ready(Response):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from renown.api import etag
 from renown.api.access.principal import PUBLIC_SEARCH, wants
 from renown.api.answers import agents, history, metadata, reputation, search, validations
-from renown.api.answers.answer import Answer
+from renown.api.answers.answer import Answer, Version
 from renown.api.answers.as_of import parse_at
 from renown.api.answers.history import Order
 from renown.api.answers.reputation import MOST_CLIENTS
@@ -69,7 +69,11 @@ async def get_agent(
         async with desk.reading() as conn:
             return await agents.agent(conn, wanted, at=moment, full=full)
 
-    return await desk.kept.answer(request, read, keep=moment is None)
+    async def version() -> Version | None:
+        async with desk.reading() as conn:
+            return await agents.version(conn, wanted)
+
+    return await desk.kept.answer(request, read, version, keep=moment is None)
 
 
 @router.get(
@@ -162,7 +166,11 @@ async def get_agent_metadata(
             found = await metadata.of_agent(conn, wanted, at=moment, after=start, limit=limit)
         return with_cursor(request, found)
 
-    return await desk.kept.answer(request, read, keep=moment is None and start is None)
+    async def version() -> Version | None:
+        async with desk.reading() as conn:
+            return await agents.version_of_facts(conn, wanted)
+
+    return await desk.kept.answer(request, read, version, keep=moment is None and start is None)
 
 
 @router.get(
@@ -247,5 +255,9 @@ async def get_agent_reputation(
             )
         return with_cursor(request, found)
 
+    async def version() -> Version | None:
+        async with desk.reading() as conn:
+            return await agents.version_of_facts(conn, wanted)
+
     keep = moment is None and start is None and asked is None
-    return await desk.kept.answer(request, read, keep=keep)
+    return await desk.kept.answer(request, read, version, keep=keep)

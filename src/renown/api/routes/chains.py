@@ -19,6 +19,7 @@ from renown.api.deps import (
     LimitParam,
     NoPastParam,
     address_param,
+    common,
     desk_of,
     page_reply,
     position,
@@ -81,7 +82,7 @@ async def get_network(request: Request, at: NoPastParam = None) -> Response:
         async with desk.reading_public() as conn:
             return await chains.network(conn)
 
-    return await desk.dear.answer(request, read, ttl_seconds=NETWORK_SECONDS)
+    return await desk.dear.answer(request, read, ttl_seconds=NETWORK_SECONDS, cache=common(desk))
 
 
 @router.get("/v1/outbox", responses=answers(stream.OutboxPage, ChainNotFound, PastNotServed))

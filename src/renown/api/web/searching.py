@@ -44,6 +44,7 @@ class FormRoute(StrictRoute):
                 return RedirectResponse(_address(kept), status_code=303)
             return await strict(request)
 
+        self.answer = filled
         return filled
 
 

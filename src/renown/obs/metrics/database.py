@@ -13,7 +13,10 @@ from renown.obs.metrics.registry import (
 
 POOL = one_of("primary", "replica")
 QUERY = Domain("name of a statement that is timed", 1, ("Q",))
-VIEW = one_of("network", "term_count")
+VIEW = one_of(
+    *("network", "term_count", "leaderboard_clients", "leaderboard_paid"),
+    *("leaderboard_newest", "leaderboard_busiest"),
+)
 PLACE = Domain("folder that this installation writes to: `data`, `exports`, `audit`", 3)
 
 DB_UP = gauge(

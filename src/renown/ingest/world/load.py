@@ -1,0 +1,203 @@
+"""Filling a database with a world: part by part, by several processes, from where it was left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from renown.errors import StoreError
+from renown.ingest.world.parts import FIRST, Stage, make, size_text, stages
+from renown.ingest.world.size import WorldSize
+from renown.ingest.world.workers import Workers
+from renown.store import world, world_indexes
+from renown.store.migrate import require_current
+from renown.store.pool import Conn, connect
+from renown.store.world_indexes import Taken
+
+PROCESSES = 2
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much: rows, about."""
+
+_AFTER_PROFILES = (
+    *("agent_profile", "uri", "document", "attachment", "endpoint", "agent_endpoint"),
+    "agent_domain",
+)
+_AT_LAST = ("agent_name",)
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What a load came to. `seconds` are of this run; `parts` were made in it."""
+
+    seconds: float
+    size_bytes: int
+    parts: int
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """What a world will come to, by what worlds of a million agents came to."""
+
+    rows: int
+    size_bytes: int
+    seconds: float
+
+
+def estimate(size: WorldSize) -> Estimate:
+    """About how large a world is and how long it takes on two cores."""
+    a, f, p = size.agents, size.feedbacks, size.paid
+    return Estimate(
+        rows=round(13 * a + 1.35 * f + 2.3 * p),
+        size_bytes=30_000_000 + 6_000 * a + 750 * f + 1_150 * p,
+        seconds=4.0 + (250 * a + 15 * f + 12 * p) / 1e6,
+    )
+
+
+async def refuse_others(dsn: str) -> None:
+    """Look whether a world may be made in a database, migrated or not.
+
+    Raises:
+        StoreError: something is in it that is no world.
+    """
+    conn = await connect(dsn, application_name="renown-bench-world")
+    try:
+        await world.refuse_others(conn)
+    finally:
+        await conn.close()
+
+
+async def load(
+    dsn: str,
+    size: WorldSize,
+    progress: Progress | None = None,
+    *,
+    processes: int = PROCESSES,
+) -> Loaded:
+    """Fill the migrated, empty database at `dsn`, or go on where an earlier run was cut short.
+
+    The same size and seed give the same rows, however often it was cut short. Times of the wall
+    clock stand in no row that answers are made of, but for when the head was last seen.
+
+    Args:
+        processes: that make parts at once; 0: this one makes them itself, one after the other.
+
+    Raises:
+        StoreError: there is something else in the database, or a world of another size.
+        SchemaBehind: it is not migrated.
+    """
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        conn = await connect(dsn, application_name="renown-bench-world")
+        stack.push_async_callback(conn.close)
+        await require_current(conn)
+        await world.prepare_session(conn)
+        if await _take_over(conn, size):
+            return Loaded(0.0, await world.size_bytes(conn), 0)
+        workers = None
+        if processes:
+            workers = await stack.enter_async_context(Workers(dsn, size, processes))
+        making = _Making(size, conn, workers, progress)
+        made = await making.run()
+        await world_indexes.wake_triggers(conn)
+        await world.refresh_views(conn)
+        await world.gather_statistics(conn)
+        await world.finish(conn)
+        return Loaded(time.monotonic() - began, await world.size_bytes(conn), made)
+
+
+async def _take_over(conn: Conn, size: WorldSize) -> bool:
+    """Begin, or find what was begun. Returns whether it is whole already."""
+    text = size_text(size)
+    held = await world.held_world(conn)
+    if held is None:
+        await world.begin(conn, text)
+        return False
+    if held[0] != text:
+        raise StoreError(
+            f"this database holds another bench world, {held[0]}; name another one with --database"
+        )
+    return held[1]
+
+
+class _Making:
+    """The parts that are to be made, and making them."""
+
+    def __init__(
+        self,
+        size: WorldSize,
+        conn: Conn,
+        workers: Workers | None,
+        progress: Progress | None,
+    ) -> None:
+        self._size, self._conn = size, conn
+        self._workers, self._progress = workers, progress
+        self._weight_done = 0
+        self._weight = 1
+        self._made = 0
+
+    async def run(self) -> int:
+        """Make what is missing. Returns how many parts that were."""
+        done = await world.done_parts(self._conn)
+        if FIRST not in done:
+            await make(self._conn, self._size, FIRST)
+            self._made += 1
+            done.add(FIRST)
+        plan = stages(self._size)
+        self._place_indexes(plan, await world_indexes.taken(self._conn))
+        self._weight = sum(weight for stage in plan for _, weight in stage)
+        for stage in plan:
+            missing = [part for part in stage if part[0] not in done]
+            self._say(sum(weight for name, weight in stage if name in done))
+            await self._make_all(missing)
+            self._made += len(missing)
+        return self._made
+
+    def _place_indexes(self, plan: list[Stage], taken: Sequence[Taken]) -> None:
+        """Have each index made as soon as its table is full."""
+        *_, profiles, names = plan
+        last: Stage = []
+        for one in taken:
+            weight = _index_weight(self._size, one)
+            if not one.is_index or one.table in _AT_LAST:
+                last.append((f"index {one.name}", weight))
+            elif one.table in _AFTER_PROFILES:
+                names.append((f"index {one.name}", weight))
+            else:
+                profiles.insert(0, (f"index {one.name}", weight))
+        names.sort(key=lambda part: -part[1])
+        plan.append(last)
+
+    async def _make_all(self, parts: Stage) -> None:
+        if self._workers is None:
+            for name, weight in parts:
+                await make(self._conn, self._size, name)
+                self._say(weight)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, weight in parts:
+                    group.create_task(self._have_made(self._workers, name, weight))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _have_made(self, workers: Workers, name: str, weight: int) -> None:
+        await workers.make(name)
+        self._say(weight)
+
+    def _say(self, weight: int) -> None:
+        self._weight_done += weight
+        if self._progress is not None and weight:
+            self._progress(self._weight_done, self._weight)
+
+
+def _index_weight(size: WorldSize, one: Taken) -> int:
+    rows = {
+        "feedback_given": size.feedbacks,
+        "payment": size.paid,
+        "payment_claim": size.paid,
+        "agent_profile": 3 * size.agents if "USING gin" in one.definition else size.agents,
+    }.get(one.table, size.agents)
+    return max(1, rows // 4)

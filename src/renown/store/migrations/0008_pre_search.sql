@@ -1,0 +1,99 @@
+-- 0008 search: the words of agents' names, so that a misspelt one is found by keys.
+--
+-- Why      Runs of three letters that common names share have long lists: a misspelt name took a hundred times a keyed
+--          read, and the more the more names there were. What is left of a word without one or two letters is a key.
+-- Writer   the trigger on `agent_name`, in the transaction that counts a name (store.profiles, store.forget).
+-- Lock     SHARE on `agent_name` while its index is made, ACCESS EXCLUSIVE for a moment: a minute per million names.
+-- Backfill the words of all names are counted before it ends.
+-- Undo     drop what is made here and make `agent_name_alike` again, as 0002 has it.
+--
+-- None of this belongs to the state hash; all follows from `agent_name`.
+
+-- The distinct words of a name, in order: what stands between spaces, digits and the punctuation of ASCII. At most
+-- `most` words and 40 characters of each: strangers choose names.
+CREATE FUNCTION name_words(name_key text, most integer DEFAULT 12) RETURNS text[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN ARRAY(
+    SELECT w.word
+      FROM (SELECT DISTINCT left(s.word, 40)
+              FROM unnest(string_to_array(
+                       translate(name_key, '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~’0123456789', repeat(' ', 43)), ' '))
+                   AS s (word)
+             WHERE s.word <> '') AS w (word)
+     ORDER BY w.word LIMIT most);
+
+-- What is left of a word, or of its first seven letters, without none, one or two of them; of a word of up to five
+-- letters at most one is left out. Two words that one mistake (up to five letters) or two keep apart share a key,
+-- whichever letters are too many, missing, others, or in each other's place (SymSpell's symmetric deletes).
+CREATE FUNCTION word_keys(word text) RETURNS text[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN ARRAY(
+    SELECT left(word, 7)
+     UNION
+    SELECT left(left(word, 7), i - 1) || substr(left(word, 7), i + 1, greatest(j - i - 1, 0))
+           || substr(left(word, 7), j + 1)
+      FROM generate_series(1, least(length(word), 7)) AS i,
+           generate_series(i, CASE WHEN length(word) > 5 THEN least(length(word), 7) ELSE i END) AS j
+     WHERE length(word) > 2);
+
+DROP INDEX agent_name_alike;
+CREATE INDEX agent_name_by_words ON agent_name USING gin (name_words(name_key)) WITH (fastupdate = off);
+
+CREATE TABLE agent_name_word (
+    word       text PRIMARY KEY,
+    name_count bigint NOT NULL          -- distinct names that have it
+) WITH (fillfactor = 80);
+INSERT INTO agent_name_word
+SELECT w.word, count(*) FROM agent_name n CROSS JOIN LATERAL unnest(name_words(n.name_key)) AS w (word)
+ GROUP BY w.word;
+CREATE INDEX agent_name_word_near ON agent_name_word USING gin (word_keys(word)) WITH (fastupdate = off);
+
+CREATE FUNCTION agent_name_counted() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM agent_name_word;
+    ELSIF TG_OP = 'INSERT' THEN
+        INSERT INTO agent_name_word AS k (word, name_count)
+        SELECT w.word, count(*) FROM changed n CROSS JOIN LATERAL unnest(name_words(n.name_key)) AS w (word)
+         GROUP BY w.word ORDER BY w.word
+            ON CONFLICT (word) DO UPDATE SET name_count = k.name_count + excluded.name_count;
+    ELSE
+        UPDATE agent_name_word k SET name_count = k.name_count - g.name_count
+          FROM (SELECT w.word, count(*) AS name_count
+                  FROM changed n CROSS JOIN LATERAL unnest(name_words(n.name_key)) AS w (word)
+                 GROUP BY w.word) g
+         WHERE k.word = g.word;
+        DELETE FROM agent_name_word k
+         USING changed n CROSS JOIN LATERAL unnest(name_words(n.name_key)) AS w (word)
+         WHERE k.word = w.word AND k.name_count <= 0;
+    END IF;
+    RETURN NULL;
+END $$;
+REVOKE EXECUTE ON FUNCTION agent_name_counted FROM PUBLIC;  -- for the triggers alone
+CREATE TRIGGER agent_name_came AFTER INSERT ON agent_name
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION agent_name_counted();
+CREATE TRIGGER agent_name_went AFTER DELETE ON agent_name
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION agent_name_counted();
+CREATE TRIGGER agent_name_emptied AFTER TRUNCATE ON agent_name
+    FOR EACH STATEMENT EXECUTE FUNCTION agent_name_counted();
+
+ANALYZE agent_name_word;
+
+-- The first matches by quality are had from an index of the rows of at least some quality. Each holds about half as
+-- many as the next, so that of a word with many matches hardly more rows than needed are read, wherever in the order
+-- they stand: a row costs a page. Named in store.search_plan.
+DROP INDEX agent_profile_words_64, agent_profile_words_88, agent_profile_words_104, agent_profile_words_120,
+           agent_profile_words_144, agent_profile_words_176, agent_profile_words_200;
+CREATE INDEX agent_profile_words_40 ON agent_profile USING gin (words) WHERE quality + 0 >= 40;
+CREATE INDEX agent_profile_words_80 ON agent_profile USING gin (words) WHERE quality + 0 >= 80;
+CREATE INDEX agent_profile_words_104 ON agent_profile USING gin (words) WHERE quality + 0 >= 104;
+CREATE INDEX agent_profile_words_128 ON agent_profile USING gin (words) WHERE quality + 0 >= 128;
+CREATE INDEX agent_profile_words_152 ON agent_profile USING gin (words) WHERE quality + 0 >= 152;
+CREATE INDEX agent_profile_words_168 ON agent_profile USING gin (words) WHERE quality + 0 >= 168;
+CREATE INDEX agent_profile_words_184 ON agent_profile USING gin (words) WHERE quality + 0 >= 184;
+CREATE INDEX agent_profile_words_200 ON agent_profile USING gin (words) WHERE quality + 0 >= 200;
+
+-- Words stay in their row up to half a page of it: a search ranks a hundred, and walks past more, and each that lay
+-- beside the table cost five pages. Rows are written so from now on; VACUUM FULL would do it for those that are there.
+ALTER TABLE agent_profile SET (toast_tuple_target = 4080);

@@ -1,0 +1,143 @@
+"""Ways to the matches: whichever a search takes, it finds the same."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from renown.store import facets, search
+from renown.store.pool import Conn
+from renown.store.search_plan import Plan, Plans, Reach
+from renown.store.search_wanted import Order, Wanted
+
+ORDERS: tuple[Order, ...] = ("quality", "newest", "activity", "feedback")
+TAIL = Plan(scan=True, tail=True)
+WAYS = [Plan(scan=False), Plan(scan=True), TAIL, *(Plan(scan=True, within=by) for by in ORDERS[1:])]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Only(Plans):
+    """Takes one way wherever it serves."""
+
+    def __init__(self, way: Plan) -> None:
+        super().__init__()
+        self._way = way
+
+    def choose(self, matches: float, need: int, **about: Any) -> Plan:
+        return self.exhaustive(**about)
+
+    def exhaustive(self, *, order: Order = "quality", reach: Reach, **_: Any) -> Plan:
+        way = self._way
+        if way.tail and order != "quality":
+            return Plan(scan=True)
+        serves = way.within is None or (way.within in reach.within and way.within != order)
+        return way if serves else Plan(scan=True)
+
+
+@pytest.fixture
+async def agents(conn: Conn) -> Conn:
+    """300 agents whose words, feedback and times were drawn."""
+    chance = random.Random(4)
+    await conn.execute("TRUNCATE agent_profile, agent_tag_stats, agent, chain CASCADE")
+    await conn.execute(
+        "INSERT INTO chain (chain_id, slug, name, testnet, identity, reputation, start_block)"
+        " VALUES (1, 'one', 'One', false, decode(repeat('01', 20), 'hex'),"
+        " decode(repeat('02', 20), 'hex'), 0)"
+    )
+    await conn.execute(
+        """INSERT INTO agent (chain_id, agent_id, uuid, owner, registrant, uri, uri_block, wallet,
+                  wallet_state, created_block, created_log_index, created_tx, created_at,
+                  transfer_count)
+           SELECT 1, n, md5(n::text)::uuid, decode(repeat('01', 20), 'hex'),
+                  decode(repeat('01', 20), 'hex'), '', 1, NULL, 'unset', n, 1,
+                  sha256(int8send(n)), now(), 0 FROM generate_series(0, 299) AS n"""
+    )
+    await conn.executemany(
+        """INSERT INTO agent_profile (chain_id, agent_id, state, terms, words, leads, quality,
+                  owner, feedback_count, created_at, active_at, revision)
+           VALUES (1, $1, 'strict', $2::text[], to_tsvector('renown', $3)
+                   || array_to_tsvector($2::text[]), $4, $5, '\\x01', $6, $7, $8, $1)""",
+        [
+            (
+                n,
+                [f"kind={chance.choice(('mcp', 'a2a'))}", "chain=1"],
+                " ".join(chance.choices(("weather", "storm", "bread"), k=3)),
+                chance.random() < 0.7,
+                chance.randint(0, 220),
+                chance.choice((0, 0, 1, 5, 50)),
+                START + timedelta(hours=chance.randint(0, 500)),
+                START + timedelta(hours=chance.randint(0, 500)),
+            )
+            for n in range(300)
+        ],
+    )
+    await conn.executemany(
+        "INSERT INTO agent_tag_stats (chain_id, agent_id, tags_hash, tag1, tag2,"
+        " given_count, live_count, live_sum)"
+        " SELECT 1, agent_id, sha256($1), $1, '', 1, 1, $2::numeric FROM agent_profile"
+        " WHERE feedback_count > 0 AND agent_id % $3 = 0",
+        [(b"fast", 90 * 10**18, 2), (b"cheap", 10 * 10**18, 3)],
+    )
+    await conn.execute("ANALYZE agent_profile")
+    return conn
+
+
+def wanted(chance: random.Random) -> Wanted:
+    def maybe(value: Any) -> Any:
+        return value if chance.random() < 0.4 else None
+
+    early = START + timedelta(hours=chance.randint(0, 250))
+    return Wanted(
+        text=maybe(chance.choice(("weather", "storm or bread", "-bread"))) or "",
+        terms=maybe(chance.choice(("'kind=mcp'", "!( 'kind=mcp' )"))) or "",
+        leads=chance.random() < 0.2,
+        feedback_least=maybe(chance.choice((0, 1, 5))),
+        feedback_most=maybe(chance.choice((1, 5, 50))),
+        registered_from=maybe(early),
+        registered_before=maybe(early + timedelta(hours=chance.randint(0, 250))),
+        active_from=maybe(early),
+        tag1=maybe(b"fast"),
+        average_least=maybe(50 * 10**18),
+    )
+
+
+async def test_search__any_way_to_the_matches__finds_the_same(agents) -> None:
+    chance = random.Random(5)
+    found = 0
+    for order, one in zip(
+        itertools.cycle(ORDERS), [wanted(chance) for _ in range(12)], strict=False
+    ):
+        pages = []
+        for plans in (Plans(), *map(Only, WAYS)):
+            page = await search.in_order(agents, plans, one, order, limit=25, uri_cut_bytes=0)
+            pages.append([(f.place.value, f.place.agent_id) for f in page.found])
+        assert all(page == pages[0] for page in pages), (order, one)
+        assert pages[0] == sorted(pages[0], reverse=True)
+        found += len(pages[0])
+    assert found > 60
+
+
+async def test_facets__any_way_to_the_matches__count_the_same(agents) -> None:
+    chance = random.Random(6)
+    for one in [wanted(chance) for _ in range(8)]:
+        counted = [
+            await facets.count(agents, plans, one, ["kind"])
+            for plans in (Plans(), *map(Only, WAYS))
+        ]
+        assert len({repr(one) for one in counted}) == 1
+        assert counted[0].how == "exact"
+
+
+async def test_plans__few_within_a_bound__walk_it_instead_of_all_that_have_the_word() -> None:
+    plans = Plans()
+    plans._rows = 1_000_000.0
+    few = Reach(600_000.0, {"feedback": 500.0})
+
+    assert plans.choose(300.0, 21, order="quality", reach=few).within == "feedback"
+    assert plans.exhaustive(order="newest", reach=few).within == "feedback"
+    assert plans.exhaustive(order="feedback", reach=few) == Plan(scan=True)
+    assert plans.exhaustive(reach=Reach(100.0, {"feedback": 500_000.0})) == Plan(scan=False)
