@@ -61,7 +61,7 @@ KEPT_FOR = {
     "operation_by_chain": "forgetting a chain",
     **{
         f"agent_profile_words_{tier}": "searches whose matches suffice in this tier of quality"
-        for tier in (64, 88, 104, 120, 144, 176, 200)
+        for tier in (40, 80, 104, 128, 152, 168, 184, 200)
     },
 }
 """Indexes that no query names, by what they are for."""

@@ -39,7 +39,7 @@ QUERIES = (
         "indexer",
         "The last commit that a retraction cuts.",
         "the entries of a chain since then",
-        indexes=("audit_log_by_action",),
+        indexes=("audit_log_of_chains",),
     ),
     Query(
         "audit_commits.last_told",

@@ -129,7 +129,7 @@ QUERIES = (
         "3 rows for each record",
         indexes=(
             "agent_pkey",
-            "feedback_given_by_agent",
+            "feedback_given_by_key",
         ),
         args=lambda w: (w.chain, w.agents_rated, w.clients, w.indexes),
     ),

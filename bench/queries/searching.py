@@ -80,7 +80,6 @@ QUERIES = (
         "The best matches of a frequent word.",
         "rows down the order until 101 match, or those of a tier of quality",
         build=_ranked(0),
-        indexes=("agent_profile_by_quality",),
         rough={"*": "how many match among the best no statistics tell"},
     ),
     Query(

@@ -4,7 +4,7 @@
 --          schedule, not on read.
 -- Writer   triggers on `payment` and `payment_claim`, in the transaction that writes there; refresh_view.
 --          Each row that comes or goes costs about 0.1 ms: 60,000 payments by as many payers came in 8.1 s in the place
---          of 2.5, and went in 6.4 s in the place of 0.1. Who drops a chain's payments turns this off, see `forget`.
+--          of 2.5, and went in 6.4 s in the place of 0.1.
 -- Lock     SHARE ROW EXCLUSIVE on `payment_claim` and `payment` to the end: 6 to 11 s for a million payments, and some
 --          5 s more for a million agents, whose leaderboards are made here, too.
 -- Backfill all payments and claims are counted, and the leaderboards made, before it ends.
