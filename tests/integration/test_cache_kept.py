@@ -17,7 +17,7 @@ from renown.api.routing import StrictRoute
 from renown.errors import StoreError
 from renown.obs import metrics
 from renown.spec.events import AgentTransferred, Fact, FeedbackGiven
-from renown.store import changes
+from renown.store import changes, marks
 from renown.store.lease import acquire
 from renown.store.pool import Conn, connect, transaction
 from renown.store.writer import Extension, Writer
@@ -99,6 +99,52 @@ async def test_kept_answer__to_a_client_that_has_it__is_not_modified(cached: Cac
 
     assert (again.status_code, again.content) == (304, b"")
     assert "renown-as-of" in again.headers
+
+
+@pytest.mark.parametrize("path", ["", "/reputation", "/metadata"])
+async def test_read__by_who_has_it_and_nothing_kept__reads_the_version_alone(
+    index: Index, cached: Cached, path: str
+) -> None:
+    whole = await cached.get(AGENT + path)
+    cached.kept.lost()
+
+    again = await cached.get(AGENT + path, **{"if-none-match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for name in ("etag", "renown-as-of", "cache-control"):
+        assert again.headers[name] == whole.headers[name]
+
+    other = await cached.get(AGENT + path, **{"if-none-match": '"another"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+
+    await index.give(1)
+    changed = await cached.get(AGENT + path, **{"if-none-match": whole.headers["etag"]})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != whole.headers["etag"]
+
+
+@pytest.mark.parametrize("path", ["", "/reputation", "/metadata"])
+async def test_read__again_by_who_has_it__is_kept(cached: Cached, path: str) -> None:
+    tag = {"if-none-match": (await cached.get(AGENT + path)).headers["etag"]}
+    cached.kept.changed(CHAIN, None)
+    for kept in (0, 1):  # the first time nothing is read that could be kept
+        assert (await cached.get(AGENT + path, **tag)).status_code == 304
+        assert len(cached.kept) == kept
+
+
+@pytest.mark.parametrize("mark", ["hidden", "suspended"])
+async def test_version__of_a_marked_agent__is_another(
+    index: Index, cached: Cached, mark: marks.Mark
+) -> None:
+    before = (await cached.get(AGENT)).headers["etag"]
+    async with transaction(index.conn) as tx:
+        place = marks.Place(chain_id=CHAIN, agent_id=1)
+        await marks.set_mark(tx, place, mark, note="", account_id=None)
+    cached.kept.lost()
+
+    changed = await cached.get(AGENT, **{"if-none-match": before})
+    assert changed.status_code == 200
+    again = await cached.get(AGENT, **{"if-none-match": changed.headers["etag"]})
+    assert again.status_code == 304
 
 
 async def test_kept_answers__of_equal_queries__are_one(cached: Cached) -> None:

@@ -205,6 +205,8 @@ async def test_server_killed_under_the_pool__is_unavailable_and_comes_back(
             while True:  # until the old backend notices
                 async with pool.connection() as conn:
                     await conn.fetchval("SELECT 1")
+        while server.is_running():  # noqa: ASYNC110 - till then "start" sees it up
+            await asyncio.sleep(0.01)
         await asyncio.to_thread(server.start)
 
         async with pool.connection() as conn:

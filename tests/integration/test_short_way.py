@@ -65,6 +65,21 @@ async def ask(app: Any, method: str, path: str, **headers: str) -> httpx.Respons
         return await client.request(method, path, headers=headers)
 
 
+def counted() -> dict[tuple[str, str, str], float]:
+    """Requests so far, by method, route and status."""
+    return {
+        (one.labels["method"], one.labels["route"], one.labels["status"]): one.value
+        for family in metrics.REGISTRY.collect()
+        if family.name == "renown_http_requests"
+        for one in family.samples
+        if one.name.endswith("_total")
+    }
+
+
+def more(before: dict[Any, float], after: dict[Any, float]) -> dict[Any, float]:
+    return {key: n - before.get(key, 0) for key, n in after.items() if n != before.get(key, 0)}
+
+
 def seen(answer: httpx.Response) -> Any:
     """All of an answer that a client may compare."""
     kept = sorted((n, v) for n, v in answer.headers.multi_items() if n not in OWN)
@@ -78,14 +93,33 @@ async def test_answers__by_either_way__are_the_same(stored: str) -> None:
         assert isinstance(short, ShortWay)
         for path in PATHS:
             for method in ("GET", "HEAD"):
+                start = counted()
                 one = await ask(app, method, path)
+                between = counted()
                 app.middleware_stack = long_way(app, short)
                 other = await ask(app, method, path)
                 app.middleware_stack = short
                 assert seen(one) == seen(other), (method, path)
+                assert more(start, between) == more(between, counted()), (method, path)
         tag = (await ask(app, "GET", AGENT)).headers["etag"]
         again = await ask(app, "GET", AGENT, **{"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_answers_for_all__say_nothing_of_who_asked(stored: str) -> None:
+    """Caches on the way may hand them to others."""
+    own = {"x-request-id", "ratelimit", "ratelimit-policy", "x-ratelimit-remaining"}
+    async with serving(stored) as app:
+        short = app.middleware_stack
+        assert isinstance(short, ShortWay)
+        for way in (short, long_way(app, short)):
+            app.middleware_stack = way
+            for path in ("/v1/network", "/v1/leaderboards/newest"):
+                answer = await ask(app, "GET", path)
+                assert "max-age" in answer.headers["cache-control"]
+                assert not own & {*answer.headers}, path
+            for path in (AGENT, "/v1/leaderboards/unheard-of"):
+                assert own <= {*(await ask(app, "GET", path)).headers}, path
 
 
 def long_way(app: FastAPI, short: ShortWay) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from renown.derive.filters import condition, expression
 from renown.errors import BadParameter
+from renown.spec import highlights
 from renown.spec.highlights import fragments, lexemes_of
 from renown.spec.words import prepared, query_text
 from renown.store.pool import Conn
@@ -32,6 +34,28 @@ def test_fragments__any_text__put_together_are_the_text(text, lexemes) -> None:
     found = fragments(text, lexemes)
 
     assert found is None or "".join(one.text for one in found) == text
+
+
+_pieces = st.lists(
+    st.sampled_from(
+        ("weather", "Weather", "ing", "s", "get", "A", "K", "_-", " ", "éİſ", "天気\u0301")
+    ),
+    min_size=1,
+    max_size=8,
+).map("".join)
+_lexemes = st.sets(
+    st.sampled_from(("weather", "weatheri", "get", "a", "天気", "é", "i", "s-")), min_size=1
+)
+
+
+@example("Weathers, getWeather", {"weatheri"})
+@example("a天気Ｋweathering", {"get", "天気", "k"})
+@given(_pieces, _lexemes)
+def test_fragments__any_text__are_those_of_a_look_at_each_word(text, lexemes) -> None:
+    found = fragments(text, lexemes)
+
+    with patch.object(highlights, "_candidates", lambda text, _: highlights._WORD.finditer(text)):
+        assert fragments(text, lexemes) == found
 
 
 @given(odd)

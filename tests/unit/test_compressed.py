@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import MutableMapping
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -117,6 +119,31 @@ async def test_better_coding__where_it_is_there__is_taken(monkeypatch: pytest.Mo
 
     assert (await sent(offer=b"gzip, br, zstd"))[0][b"content-encoding"] == b"zstd"
     assert (await sent(offer=b"gzip, zstd;q=0.5"))[0][b"content-encoding"] == b"gzip"
+
+
+def test_zstd__of_the_standard_library__is_used_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The real one, or one in its place that takes what the real one takes (Python 3.14)."""
+    real = codings._zstd()
+    if real is not None:
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+
+        assert zstd.decompress(real(BODY)) == BODY
+        assert len(real(BODY)) < len(BODY) // 4
+        return
+
+    def compress(data: bytes, level: int | None = None) -> bytearray:
+        return bytearray(b"%d" % (level or 3)) + data[:1]
+
+    package, module = ModuleType("compression"), ModuleType("compression.zstd")
+    module.compress = compress  # type: ignore[attr-defined]
+    package.zstd = module  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "compression", package)
+    monkeypatch.setitem(sys.modules, "compression.zstd", module)
+    standard = codings._zstd()
+    assert standard is not None
+    assert standard(BODY) == b"1{"
 
 
 async def through(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ HEADERS: dict[str, Any] = {
     "RateLimit": {
         "description": "What is left of each limit that counted, and in how many seconds there is"
         " more: a structured field (draft-ietf-httpapi-ratelimit-headers). Not where nobody was"
-        " counted, such as when a key is missing.",
+        " counted, such as when a key is missing, nor where caches on the way may hand the answer"
+        " to others (`max-age`).",
         "schema": _TEXT,
     },
     "RateLimit-Policy": {

@@ -89,8 +89,11 @@ def tell_pools(desk: Desk) -> None:
 
 
 def _method(method: str, route: Any) -> str:
-    """The method as a label: one that a route takes, or any usual one where no route fits."""
+    """The method as a label: one that a route takes, or any usual one where no route fits. HEAD of
+    a route is its GET."""
     taken = getattr(route, "methods", None) or METHODS
+    if method == "HEAD" and route is not None and "GET" in taken:
+        return "GET"
     return method if method in taken else OTHER
 
 

@@ -18,8 +18,9 @@ JSON = "application/json"
 REVALIDATE = "public, no-cache"
 """May be kept, must be asked about: an answer is true at a block."""
 COMMON = "public, max-age=5, stale-while-revalidate=60"
-"""Of what counts the whole network: it is some seconds old here already, `Age` says how old, and
-whoever asks again within a minute may have it at once while it is fetched anew."""
+"""Of what counts the whole network: it was counted on a schedule and read some seconds ago (`Age`
+says how many), and whoever asks again within a minute may have it at once while it is fetched
+anew. Caches on the way may hand it to anybody: see `wire.dress` for what it does not say."""
 _encode = msgspec.json.Encoder().encode
 
 

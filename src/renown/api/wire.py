@@ -40,6 +40,7 @@ _PREFLIGHT: list[tuple[bytes, bytes]] = [
 
 LIMIT_HEADERS = "renown.limit_headers"
 """Where the gate leaves the headers that tell a client how much it has left."""
+REQUEST_ID = b"x-request-id"
 _HEAD = "renown.head"
 
 
@@ -55,7 +56,9 @@ class Wire:
       `#`, which every reader of keys takes for the same.
     - HEAD is GET without the body. OPTIONS is answered here: any page may ask, and nothing
       that a browser adds by itself (cookies) is ever taken for a credential.
-    - Every answer to a limited request says how the client stands, whatever it answers.
+    - Every answer to a limited request says how the client stands, whatever it answers; but for
+      those that caches on the way may hand to others unasked (`max-age`), which say nothing of who
+      asked first: neither how that one stands, nor the id of the request.
     - Every answer forbids sniffing, framing and scripts; pages get a policy of their own.
     """
 
@@ -72,9 +75,12 @@ class Wire:
             await send({"type": "http.response.body", "body": b""})
             return
         scope["path"] = path_of(scope)
-        if method == "HEAD":
-            scope = as_get(scope)
-        await self._app(scope, receive, dressing(scope, send))
+        inner = as_get(scope) if method == "HEAD" else scope
+        try:
+            await self._app(inner, receive, dressing(inner, send))
+        finally:
+            if inner is not scope and "route" in inner:
+                scope["route"] = inner["route"]  # for those who count
 
 
 def path_of(scope: Scope) -> str:
@@ -106,20 +112,22 @@ def dressing(scope: Scope, send: Send) -> Send:
 
 
 def dress(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
-    """Add the headers that every answer has."""
-    policy = _policy(headers)
-    headers += _ALWAYS
-    limits = scope.get(LIMIT_HEADERS)
-    if limits is not None:
-        headers += limits
-    headers.append((b"content-security-policy", policy))
-
-
-def _policy(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Add the headers that every answer has, and see to it that what is kept for all says nothing
+    of one."""
+    policy, is_for_others = _KEEP_OUT, False
     for name, value in headers:
         if name == b"content-type":
-            return PAGE_POLICY if value.startswith(b"text/html") else _KEEP_OUT
-    return _KEEP_OUT
+            if value.startswith(b"text/html"):
+                policy = PAGE_POLICY
+        elif name == b"cache-control":
+            is_for_others = b"max-age" in value and b"private" not in value
+    limits = scope.get(LIMIT_HEADERS)
+    if is_for_others:
+        headers[:] = [header for header in headers if header[0] != REQUEST_ID]
+    elif limits is not None:
+        headers += limits
+    headers += _ALWAYS
+    headers.append((b"content-security-policy", policy))
 
 
 def _kept_together(raw_path: bytes) -> str:

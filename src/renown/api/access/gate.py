@@ -15,6 +15,7 @@ from renown.api.access.marks import ADDRESS, PRINCIPAL, WALLET, turned_away
 from renown.api.access.principal import OPEN, PUBLIC_READ, Access, CostClass, Principal, access_of
 from renown.api.access.user_agent import user_agent
 from renown.api.bodies import LARGEST_BODY_BYTES, raw_body
+from renown.api.wire import LIMIT_HEADERS
 from renown.errors import BadAddress, ScopeMissing, Unauthorized
 from renown.obs.acting import ACTING, Acting
 from renown.spec.api_keys import Peppers
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from renown.api.access.limiting import Limiter, Standing
     from renown.api.access.pseudonyms import Pseudonyms
 
-_LIMIT_HEADERS = "renown.limit_headers"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_AUTH_BODY_BYTES = 16 * 1024
 COUNTED_BY_WALLET: Mapping[CostClass, int] = {
@@ -197,7 +197,7 @@ def must_be_open(endpoint: Callable[..., Any]) -> None:
 
 
 def _abide(request: Request, standing: Standing) -> None:
-    request.scope[_LIMIT_HEADERS] = standing.headers
+    request.scope[LIMIT_HEADERS] = standing.headers
     if not standing.allowed:
         raise standing.refusal()
 

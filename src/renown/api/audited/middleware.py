@@ -21,6 +21,7 @@ from renown.api.audited.book import Book, Read, milliseconds
 from renown.api.audited.refusals import Refusals
 from renown.api.audited.request_ids import new_request_id
 from renown.api.bodies import RAW_BODY
+from renown.api.wire import REQUEST_ID
 from renown.errors import AuditUnavailable, StoreError
 from renown.obs.acting import ACTING, Acting
 from renown.spec.redaction import shown_body, shown_text
@@ -32,7 +33,6 @@ UNMATCHED = "unmatched"
 MOST_HELD_BYTES = 1024 * 1024
 """Of an answer that is held back until its entry is written; one that goes on is let go then."""
 _MOST_PATH = 200
-_REQUEST_ID = b"x-request-id"
 _Header = tuple[bytes, bytes]
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 class Audited:
     """ASGI middleware, inside of `Wire`, around the app.
 
-    Every answer has an `X-Request-Id`: a trusted proxy's own, if that is a UUID, else a new one.
+    Every answer gets an `X-Request-Id`: a trusted proxy's own, if that is a UUID, else a new one.
     Log lines and entries have it, too.
 
     Args:
@@ -295,7 +295,7 @@ class Asked:
     def __init__(self, scope: Scope, request_id: UUID) -> None:
         self.scope = scope
         self.request_id = request_id
-        self.header: _Header = (_REQUEST_ID, str(request_id).encode())
+        self.header: _Header = (REQUEST_ID, str(request_id).encode())
         self.moment = monotonic()
         self.began = perf_counter()
 
@@ -323,7 +323,7 @@ def route_of(scope: Scope) -> str:
 
 def _proxys_id(scope: Scope) -> UUID | None:
     for name, value in scope["headers"]:
-        if name == _REQUEST_ID:
+        if name == REQUEST_ID:
             try:
                 return UUID(value.decode("ascii")) if len(value) == 36 else None
             except ValueError:
