@@ -113,6 +113,14 @@ QUERIES = (
         build=_ordered("quality", "kind:mcp alive:yes"),
     ),
     Query(
+        "search.in_order, quality, a filter that nearly all meet",
+        "api",
+        "Agents under a frequent filter, the best first.",
+        "rows down the order until page + 1 match",
+        build=_ordered("quality", "x402:unknown"),
+        indexes=("agent_profile_by_quality",),
+    ),
+    Query(
         "search.in_order, newest",
         "api",
         "Agents under a filter, the newest first.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -152,8 +151,10 @@ async def test_readyz__draining__says_no_at_once_and_stays_alive(own: Conn, pool
 async def test_health__everything_there__is_ok_and_names_every_part(
     own: Conn, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = SimpleNamespace(total=100, used=10, free=90)  # whatever this machine has left
-    monkeypatch.setattr("renown.api.health.shutil.disk_usage", lambda _: room)
+    def gone(folder: object) -> None:  # whatever this machine has left
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr("renown.api.health.shutil.disk_usage", gone)
     async with app_on(pool) as (_, client):
         found = await health(client)
 
