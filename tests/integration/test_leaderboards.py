@@ -14,6 +14,7 @@ from renown.spec.deployments import DEPLOYMENTS
 from renown.store.leaderboards import KINDS
 from renown.store.pool import Conn, connect
 from tests.command import renown
+from tests.conftest import NewDatabase
 from tests.factories import ALICE, BOB, CAROL, DAVE, DEVNET, Story, person
 from tests.integration.api import api_on, get, refused
 from tests.integration.test_payment_rollups import CLAIM, PAY
@@ -327,3 +328,11 @@ def test_command__prints_places_and_kinds(stored: str) -> None:
     assert body["items"][0]["payers"] == 2
     assert "busiest" in renown("leaderboard", DATABASE_URL=stored).out
     assert renown("leaderboard", "best", DATABASE_URL=stored).code == 64
+
+
+def test_command__nobody_on_a_main_network__names_the_test_networks(
+    new_database: NewDatabase, template: str
+) -> None:
+    empty = renown("leaderboard", "clients", DATABASE_URL=new_database(template))
+
+    assert "--testnets" in empty.err

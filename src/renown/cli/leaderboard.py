@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from renown.cli.console import print_json, print_table
+from renown.cli.console import print_json, print_table, say
 from renown.cli.display import duration
 from renown.cli.options import Json, OneChain, examples
 from renown.cli.read import decimal
@@ -72,7 +72,7 @@ def leaderboard(
 
     async def read(conn: Conn, after: tuple[Any, ...] | None) -> Answer[Any]:
         chain_id = None if chain is None else await chains.chain_id(conn, chain)
-        return await answers.places(
+        found = await answers.places(
             *(conn, wanted),
             tokens=tokens,
             chain_id=chain_id,
@@ -80,6 +80,9 @@ def leaderboard(
             after=after,
             limit=limit,
         )
+        if not found.body.items and after is None:
+            say("nobody yet" + ("" if testnets or chain else "; --testnets for test networks"))
+        return found
 
     scope = page_scope(
         f"/v1/leaderboards/{wanted}", chain=chain, testnets="true" if testnets else None
