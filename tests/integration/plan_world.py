@@ -17,6 +17,9 @@ async def build(url: str) -> None:
     await load(url, SIZE)
     conn = await connect(url)
     try:
+        # Vacuum marks no page as seen by all while its writer's commit, or one that came soon after
+        # (they are noted by the dozen), is not on disk: so neither may that of the table before be.
+        await conn.execute("SET synchronous_commit = on")
         async with transaction(conn) as tx:
             await tx.execute("SET LOCAL session_replication_role = replica")  # no triggers
             for statement in _BESIDE:

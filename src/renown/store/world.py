@@ -79,8 +79,8 @@ BYTES: LiteralString = "SELECT pg_database_size(current_database())"
 _WORKING: tuple[LiteralString, ...] = (
     "SET renown.indexer = 'on'",  # see audit_foreign_write
     "SET synchronous_commit = off",
-    "SET maintenance_work_mem = '256MB'",
-    "SET work_mem = '128MB'",
+    "SET maintenance_work_mem = '1GB'",  # what sorts and sums ten million rows in memory
+    "SET work_mem = '512MB'",
     "SET max_parallel_maintenance_workers = 0",  # two of us work at once
     "SET max_parallel_workers_per_gather = 0",
     "SET jit = off",
@@ -368,15 +368,24 @@ async def recount_payments(tx: Tx) -> None:
     await tx.execute(RECOUNT_PAYMENTS)
 
 
-async def refresh_views(conn: Conn) -> None:
-    """Make every materialized view anew."""
-    for row in await conn.fetch(VIEWS):
-        await conn.execute(REFRESH, row[0])
+async def views(conn: Conn) -> list[str]:
+    """Every materialized view."""
+    return [row[0] for row in await conn.fetch(VIEWS)]
+
+
+async def refresh_view(tx: Tx, view: str) -> None:
+    """Make a materialized view anew."""
+    await tx.execute(REFRESH, view)
 
 
 async def gather_statistics(conn: Conn) -> None:
     """Vacuum and analyze what was loaded, so that plans and index-only scans are as in service."""
+    # Vacuum marks no page as seen by all while its writer's commit, or one that came soon after
+    # (they are noted by the dozen), is not on disk. The first of these commits flushes all others'.
+    await conn.execute("SET synchronous_commit = on")
+    await conn.execute("ANALYZE chain")
     await conn.execute("VACUUM (ANALYZE)")
+    await conn.execute("SET synchronous_commit = off")
 
 
 async def copy_rows(

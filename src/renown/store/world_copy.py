@@ -70,11 +70,11 @@ def feedback(
     """A row of `feedback_given`, as FEEDBACK_COLUMNS. `said` are the cells from `value` on."""
     return (
         _FEEDBACK(
-            *(14, 8, chain_id, 8, block_number, 4, log_index, 32, tx_hash),
-            *(8, agent_id, 20, client, 8, feedback_index),
+            14, 8, chain_id, 8, block_number, 4, log_index, 32, tx_hash,
+            8, agent_id, 20, client, 8, feedback_index,
         )
         + said
-    )
+    )  # fmt: skip
 
 
 def block(
@@ -105,11 +105,11 @@ def claim(
     """
     return (
         _CLAIM(
-            *(20, 16, claim_id, 8, agent[0], 8, agent[1], 8, paid[0], 32, paid[1]),
-            *(8, created_us, 8, checked_us, 1, is_final, 4, tries),
+            20, 16, claim_id, 8, agent[0], 8, agent[1], 8, paid[0], 32, paid[1],
+            8, created_us, 8, checked_us, 1, is_final, 4, tries,
         )
         + rest
-    )
+    )  # fmt: skip
 
 
 def payment(
@@ -128,12 +128,12 @@ def payment(
     """A row of `payment`, as PAYMENT_COLUMNS. `rest` are the cells from `feedback_claim_id` on."""
     return (
         _PAYMENT(
-            *(16, 8, paid[0], 32, paid[1], 4, paid[2], 8, agent[0], 8, agent[1]),
-            *(16, claim_id, 20, payer, 20, payee, 1, is_final),
-            *(8, block_number, 32, block_hash, 8, paid_us),
+            16, 8, paid[0], 32, paid[1], 4, paid[2], 8, agent[0], 8, agent[1],
+            16, claim_id, 20, payer, 20, payee, 1, is_final,
+            8, block_number, 32, block_hash, 8, paid_us,
         )
         + rest
-    )
+    )  # fmt: skip
 
 
 def of_feedback(block_number: int, log_index: int, client: bytes, feedback_index: int) -> bytes:

@@ -31,13 +31,16 @@ SELECT c.relname, t.relname, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ',
    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
  ORDER BY 1
 """
+# Payments come with keys that are hashes: in an index that is there, each would go to a page of its
+# own. Foreign keys go before what they point to.
 KEYS_TO_TAKE: LiteralString = """
 SELECT k.conname, t.relname, pg_get_constraintdef(k.oid)
   FROM pg_constraint k
   JOIN pg_class t ON t.oid = k.conrelid
- WHERE t.relnamespace = 'public'::regnamespace AND k.contype = 'f'
-   AND t.relname IN ('payment', 'payment_claim', 'uri')
- ORDER BY 1
+ WHERE t.relnamespace = 'public'::regnamespace
+   AND (k.contype = 'f' AND t.relname IN ('payment', 'payment_claim', 'uri')
+        OR k.contype IN ('p', 'u') AND t.relname IN ('payment', 'payment_claim'))
+ ORDER BY k.contype = 'f' DESC, 1
 """
 NOTE_TAKEN: LiteralString = """
 INSERT INTO bench.taken (name, on_table, definition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
@@ -52,7 +55,7 @@ _SILENCED = ("payment", "payment_claim", "account")
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """An index or foreign key that was taken away."""
+    """An index or key that was taken away."""
 
     name: str
     table: str
@@ -61,12 +64,17 @@ class Taken(msgspec.Struct, frozen=True):
 
     @property
     def is_index(self) -> bool:
-        """Whether it is an index."""
-        return not self.definition.startswith("FOREIGN KEY")
+        """Whether it is an index, and no constraint."""
+        return self.definition.startswith("CREATE ")
+
+    @property
+    def is_foreign_key(self) -> bool:
+        """Whether it needs keys of other tables."""
+        return self.definition.startswith("FOREIGN KEY")
 
 
 async def take_indexes(tx: Tx) -> None:
-    """Take away what slows rows down as they come: indexes, foreign keys, triggers of our own.
+    """Take away what slows rows down as they come: indexes, keys, triggers of our own.
 
     Once, before anything is loaded: those that are back would be taken for good.
     """
@@ -86,7 +94,7 @@ async def taken(conn: Conn) -> list[Taken]:
 
 
 async def put_back(tx: Tx, name: str) -> None:
-    """Make an index or a foreign key again, by its name."""
+    """Make an index or a key again, by its name."""
     one = next(one for one in await taken(tx) if one.name == name)
     if one.is_back:
         return

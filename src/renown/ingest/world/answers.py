@@ -14,7 +14,7 @@ from renown.ingest.world.size import BEGAN_AT, DAYS
 from renown.spec.protocols import Declared
 from renown.spec.protocols.capabilities import Capabilities, Skill, capabilities_json
 from renown.spec.protocols.offers import Verdict
-from renown.spec.uris import parse_uri, well_known
+from renown.spec.uris import Uri, parse_uri, well_known
 from renown.store.documents import DocumentRow
 from renown.store.world_found import Found
 
@@ -143,9 +143,13 @@ def keep_uri(
     seen_at: datetime,
     *,
     stage: int = 0,
+    uri: Uri | None = None,
 ) -> None:
-    """Rows of a URI, of the attempts to read it, and of the document that they gave."""
-    uri = parse_uri(raw)
+    """Rows of a URI, of the attempts to read it, and of the document that they gave.
+
+    `uri` is one of the same kind, host and reason, where one was read already.
+    """
+    uri = uri or parse_uri(raw)
     read_well = document is not None and fetch.attempts > 0
     held_id = uri_id if read_well else None
     found.uris.append(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from renown.derive.files import file_bytes, inline_uri, registry_name
+from renown.derive.files import inline_uri, registry_name
 from renown.ingest.world.draws import digest, place_random, share, word, words, zipf
 
 Source = Literal["none", "mint", "own", "shared", "https", "ipfs", "foreign", "unsupported"]
@@ -116,6 +116,12 @@ def said_by(seed: int, agents: int, agent: Agent) -> Said:
     return Said(source, 0, uri, body if rng.random() < 0.6 else None)
 
 
+@lru_cache(maxsize=32)
+def registry_named(chain_id: int, registry: bytes) -> str:
+    """A registry as files name it."""
+    return registry_name(chain_id, registry)
+
+
 def own_host(ordinal: int) -> str:
     """The host that is one agent's alone."""
     return f"{word(1 + ordinal % 4_999)}-a{ordinal}.example"
@@ -144,7 +150,7 @@ def shared_body(seed: int, agents: int, number: int) -> bytes:
     fields = _fields(rng, f"{_titled(rng, 2)} S{number}", strict=rng.random() < 0.75)
     host = platform_host(_skewed(share(seed, 9, number), platforms(agents)))
     fields["services"] = _services(rng, host, f"s{number}", 1 + int(rng.random() * 2))
-    return file_bytes(fields)
+    return _file(fields)
 
 
 def _skewed(lot: float, most: int) -> int:
@@ -162,7 +168,7 @@ def _template(seed: int, number: int) -> tuple[str, bytes]:
     fields["description"] = f"{_NAME}: {words(rng, 4 + int(rng.random() * 20))}."
     if rng.random() < 0.15:
         fields["registrations"] = [{"agentId": _ID, "agentRegistry": _REGISTRY}]
-    return name, file_bytes(fields)
+    return name, _file(fields)
 
 
 _NAME, _ID, _REGISTRY = "{NAME}", 987_654_321_987, "{REGISTRY}"
@@ -174,7 +180,7 @@ def minted(seed: int, number: int, agent: Agent) -> bytes:
     filled = file.replace(_NAME.encode(), f"{name} #{agent.ordinal}".encode())
     if _REGISTRY.encode() not in filled:
         return filled
-    registry = registry_name(agent.chain_id, agent.registry)
+    registry = registry_named(agent.chain_id, agent.registry)
     return filled.replace(_REGISTRY.encode(), registry.encode()).replace(
         b"%d" % _ID, b"%d" % agent.agent_id
     )
@@ -193,7 +199,7 @@ def _own(rng: Random, agents: int, agent: Agent) -> bytes:
         fields["services"] = _services(rng, host, place, 1 + int(4 * rng.random() ** 1.5))
     if rng.random() < 0.5:
         fields["registrations"] = [_claim(agent)]
-    return file_bytes(fields)
+    return _file(fields)
 
 
 def _fields(rng: Random, name: str, *, strict: bool) -> dict[str, Any]:
@@ -250,6 +256,21 @@ def _services(rng: Random, host: str, place: str, count: int) -> list[dict[str, 
     return found
 
 
+def _file(fields: dict[str, Any]) -> bytes:
+    """As `file_bytes`, for the fields that files of a world have."""
+    if services := fields.get("services"):
+        fields["services"] = msgspec.Raw(_encode_sorted(services))
+    return _encode({name: fields[name] for name in _ORDER if name in fields})
+
+
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+_ORDER = (
+    *("type", "name", "description", "image", "services", "x402Support", "active"),
+    *("registrations", "supportedTrust", "attributes", "code", "path", "status", "tags"),
+)
+
+
 def _ranked(rng: Random, most: int, count: int) -> list[str]:
     return [word(zipf(rng, most)) for _ in range(1 + int(rng.random() * count))]
 
@@ -264,7 +285,7 @@ def _titled(rng: Random, count: int) -> str:
 
 
 def _claim(agent: Agent) -> dict[str, Any]:
-    registry = registry_name(agent.chain_id, agent.registry)
+    registry = registry_named(agent.chain_id, agent.registry)
     return {"agentId": agent.agent_id, "agentRegistry": registry}
 
 
@@ -273,7 +294,7 @@ def _foreign(rng: Random, ordinal: int) -> bytes:
     if lot < 0.3:
         return f"<html><title>{ordinal}</title></html>".encode()
     if lot < 0.6:
-        return file_bytes({"status": "error", "code": 404, "path": f"/agents/{ordinal}"})
+        return _file({"status": "error", "code": 404, "path": f"/agents/{ordinal}"})
     name = f"{_titled(rng, 2)} {ordinal}"
     about = words(rng, 8)
-    return file_bytes({"name": name, "description": about, "image": "", "attributes": []})
+    return _file({"name": name, "description": about, "image": "", "attributes": []})

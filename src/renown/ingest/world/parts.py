@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
 from renown.ingest.world.answers import ENDED_AT
+from renown.ingest.world.order import Stage
 from renown.ingest.world.payments import accounts
 from renown.ingest.world.profiles import Profiles, make_shared
 from renown.ingest.world.sayings import TAG_PAIRS
@@ -20,12 +21,12 @@ from renown.store.world import NewChain
 FIRST = "chains"
 """The part before which nothing is there, and after which indexes are away."""
 
-Stage = list[tuple[str, int]]
-"""Parts that can be made beside each other, and what each weighs: rows, about."""
+AFTER_ANALYZE, AFTER_FOLDS, AFTER_PROFILES = 3, 4, 6
+"""Numbers of the stages of `stages` that begin then."""
 
 
 def stages(size: WorldSize) -> list[Stage]:
-    """All parts but the indexes, in stages: one begins when the one before is done."""
+    """The parts that put rows in, in stages: one begins when the one before is done."""
     chains = chain_parts(size)
     spans = [
         (f"span {part.number} {n}", _span_rows(part, n))
@@ -33,7 +34,7 @@ def stages(size: WorldSize) -> list[Stage]:
         for part in chains
         if n < part.spans
     ]
-    folds = [(f"{what} {part.number}", part.feedbacks // 4) for part in chains for what in _FOLDS]
+    folds = [(f"{what} {part.number}", part.feedbacks // 4) for what in _FOLDS for part in chains]
     rows = [
         (f"profiles {part.number} {first}", 8 * min(CHUNK_AGENTS, part.agents - first))
         for part in chains
@@ -43,14 +44,23 @@ def stages(size: WorldSize) -> list[Stage]:
         [(FIRST, 1)],
         [("shared", size.agents // 20), *spans],
         [("analyze", 1)],
-        [*folds, ("payments", size.paid // 2)],
+        [("payments", size.paid // 2), *folds],  # the longest first
         [("guard", size.agents)],
         rows,
         [("names", size.agents // 2), *((f"settle {part.number}", 1) for part in chains)],
     ]
 
 
-_FOLDS = ("counts", "tags")
+def ending(size: WorldSize, views: Iterable[str]) -> list[Stage]:
+    """The parts that come when rows and indexes are whole, in stages."""
+    weight = size.agents // 8
+    # Terms of the whole network are counted longest: their view is the last by name.
+    counted = [(f"view {view}", weight) for view in sorted(views, reverse=True)]
+    return [counted, [(VACUUM, 6 * weight)]]
+
+
+VACUUM = "vacuum"
+_FOLDS = ("tags", "counts")
 
 
 def _span_rows(part: ChainPart, number: int) -> int:
@@ -62,8 +72,11 @@ def _span_rows(part: ChainPart, number: int) -> int:
 async def make(conn: Conn, size: WorldSize, name: str) -> None:
     """Make the part of that name on a connection that was prepared for it."""
     began = time.monotonic()
+    if name == VACUUM:  # in no transaction, and the same when done twice
+        await world.gather_statistics(conn)
     async with transaction(conn) as tx:
-        await _make(tx, size, name)
+        if name != VACUUM:
+            await _make(tx, size, name)
         await world.note_done(tx, name, time.monotonic() - began)
 
 
@@ -71,6 +84,8 @@ async def _make(tx: Tx, size: WorldSize, name: str) -> None:
     what, *places = name.split()
     if what == "index":
         await world_indexes.put_back(tx, places[0])
+    elif what == "view":
+        await world.refresh_view(tx, places[0])
     elif what in _OF_WORLD:
         await _OF_WORLD[what](tx, size)
     else:

@@ -6,7 +6,7 @@ issuer's dollar on chains where it is deployed; most payers pay once or twice, s
 
 from __future__ import annotations
 
-from random import Random
+from collections.abc import Callable
 from typing import NamedTuple
 
 from renown.ingest.world.draws import address, place_random
@@ -68,6 +68,7 @@ def make_claims(size: WorldSize, part: ChainPart, number: int, span: Span) -> li
         return []
     wanted = part.span_share(part.payments, number)
     popular, tokens = Popular(part.agents), _tokens(size, part)
+    seed, random, linking = size.seed, rng.random, accounts(size)
     named = [one for one in span.given if one.block_number >= span.first_block]
     rng.shuffle(named)
     del named[int(wanted * _FEEDBACK_SHARE) :]
@@ -80,46 +81,46 @@ def make_claims(size: WorldSize, part: ChainPart, number: int, span: Span) -> li
     found = []
     bits = rng.randbytes(48 * total)
     for n in range(total):
-        lot = rng.random()
+        lot = random()
         done = (n + lot) / total
         block = span.first_block + int((span.last_block - span.first_block) * done)
         given = named.pop() if good[n] and named and lot < 2 * _FEEDBACK_SHARE else None
         if given is not None:
             agent_id, payer, block = given.agent_id, given.client, given.block_number
         else:
-            agent_id = popular.agent(rng.random, minted)
-            payer = _payer(rng, size, part, number, payers)
-        payee, wallet = owner_and_wallet(size, part.first + agent_id)
+            agent_id = popular.agent(random, minted)
+            payer = _payer(random, size, part, number, payers)
+        payee, wallet = owner_and_wallet(seed, size.agents, part.first + agent_id)
         basis = "owner"
         if wallet is not None:
             payee, basis = wallet, "wallet"
-        pay_chain_id, token = tokens[int(len(tokens) * rng.random() ** 3)]
+        pay_chain_id, token = tokens[int(len(tokens) * random() ** 3)]
         state, reason, amount = "confirmed", None, 0
         if good[n]:
-            amount = _AMOUNTS[int(len(_AMOUNTS) * rng.random() ** 2)] * (1 + int(9 * lot**3))
+            amount = _AMOUNTS[int(len(_AMOUNTS) * random() ** 2)] * (1 + int(9 * lot**3))
             if last and done > 1 - _UNSETTLED_SHARE:
                 state = "included"
         elif last and lot < 0.5:
             state = "pending"
         else:
-            state, reason = "refused", _REASONS[int(len(_REASONS) * rng.random() ** 2)]
+            state, reason = "refused", _REASONS[int(len(_REASONS) * random() ** 2)]
         found.append(
             Claim(
-                claim_id=_uuid(bits[48 * n : 48 * n + 16]),
-                agent_id=agent_id,
-                pay_chain_id=pay_chain_id,
-                tx_hash=bits[48 * n + 16 : 48 * n + 48],
-                log_index=int(lot * 200),
-                account=1 + int(accounts(size) * rng.random() ** 2),
-                feedback=given,
-                at_block=block,
-                state=state,
-                reason=reason,
-                payer=payer,
-                payee=payee,
-                basis=basis,
-                token=token,
-                amount=amount,
+                _uuid(bits[48 * n : 48 * n + 16]),
+                agent_id,
+                pay_chain_id,
+                bits[48 * n + 16 : 48 * n + 48],
+                int(lot * 200),
+                1 + int(linking * random() ** 2),
+                given,
+                block,
+                state,
+                reason,
+                payer,
+                payee,
+                basis,
+                token,
+                amount,
             )
         )
     return found
@@ -137,10 +138,12 @@ def _tokens(size: WorldSize, part: ChainPart) -> list[tuple[int, bytes]]:
     return list(dict.fromkeys(found)) or [(8453, next(iter(KNOWN_TOKENS[8453])))]
 
 
-def _payer(rng: Random, size: WorldSize, part: ChainPart, number: int, payers: int) -> bytes:
-    if rng.random() < 0.3:
-        return address(size.seed, "patron", int(max(3, size.agents // 300) * rng.random() ** 3))
-    place = (part.number << 20 | number) << 24 | int(payers * rng.random() ** 2)
+def _payer(
+    random: Callable[[], float], size: WorldSize, part: ChainPart, number: int, payers: int
+) -> bytes:
+    if random() < 0.3:
+        return address(size.seed, "patron", int(max(3, size.agents // 300) * random() ** 3))
+    place = (part.number << 20 | number) << 24 | int(payers * random() ** 2)
     return address(size.seed, "payer", place)
 
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 from math import gcd
 
 from renown.ingest.world.draws import address, shares
-from renown.ingest.world.size import WorldSize
 
 _OWNER = 20
 _RATED_SHARE = 0.35
@@ -16,18 +15,19 @@ _TRIES = 12
 
 
 @lru_cache(maxsize=50_000)
-def owner_and_wallet(size: WorldSize, ordinal: int) -> tuple[bytes, bytes | None]:
-    """Who registered an agent, and the wallet that it proved afterwards; most proved none.
+def owner_and_wallet(seed: int, agents: int, ordinal: int) -> tuple[bytes, bytes | None]:
+    """Who registered an agent of a world of `agents`, and the wallet that it proved afterwards;
+    most proved none.
 
     One owner has every hundredth agent, no other as many; platforms have a fifth together.
     """
-    lot, other, third = shares(size.seed, _OWNER, ordinal)
-    wallet = address(size.seed, "wallet", ordinal) if third < 0.12 else None
+    lot, other, third = shares(seed, _OWNER, ordinal)
+    wallet = address(seed, "wallet", ordinal) if third < 0.12 else None
     if lot < 0.01:
-        return address(size.seed, "whale", 0), wallet
+        return address(seed, "whale", 0), wallet
     if lot < 0.2:
-        return address(size.seed, "platform", int(500 * other**2)), wallet
-    return address(size.seed, "owner", int(size.agents * 0.5 * other**1.3)), wallet
+        return address(seed, "platform", int(500 * other**2)), wallet
+    return address(seed, "owner", int(agents * 0.5 * other**1.3)), wallet
 
 
 class Popular:

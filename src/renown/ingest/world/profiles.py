@@ -1,7 +1,8 @@
 """What was found behind agents' URIs, and their rows for search, by the project's own code.
 
 Documents are read, endpoints compared, hosts judged and rows built as the crawler would; only what
-the network answered is drawn.
+the network answered is drawn. Of agents that are alike but for names and numbers, one is made so
+and the others are filled in (`prototypes`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from renown.derive.profile import Profile
+from renown.derive.files import inline_uri
 from renown.ingest.crawler.reading import read
 from renown.ingest.profiles import identity
 from renown.ingest.profiles.build import build, named
@@ -39,8 +40,16 @@ from renown.ingest.world.files import (
     shared_uri,
 )
 from renown.ingest.world.numbers import Numbers, host_of
+from renown.ingest.world.prototypes import (
+    MARKED_ID,
+    MARKED_ORDINAL,
+    Prototype,
+    marked,
+    profile_row,
+    remembered,
+)
 from renown.ingest.world.size import BEGAN_AT, ChainPart, WorldSize
-from renown.spec.documents import findings_json, registration_from
+from renown.spec.documents import registration_from
 from renown.spec.documents.model import Finding, Registration
 from renown.spec.protocols import Checked, Declared, declared, offers
 from renown.spec.protocols.offers import Offers
@@ -67,22 +76,82 @@ class Profiles:
         self.size, self.part = size, part
         self._holders, self._guarded = holders, guarded
         self._numbers = Numbers(size)
+        self._prototypes = remembered(size, part.number)
         self.found = Found.nothing()
         self.rows: list[Row] = []
 
     def add(self, now: AgentNow) -> None:
         """Make all rows of one agent."""
         ordinal = self.part.first + now.agent_id
-        identity_registry = self.part.deployment.identity
-        agent = Agent(self.part.chain_id, identity_registry, now.agent_id, ordinal)
-        said = said_by(self.size.seed, self.size.agents, agent)
+        said = self._said(now.agent_id, ordinal)
+        if said.source in ("none", "mint") and now.owner_since_block is None:
+            self._add_alike(now, said, ordinal)
+        else:
+            self._add_read(now, said, ordinal)
+
+    def add_read(self, now: AgentNow) -> None:
+        """Make them as the crawler would, whatever others are like it: what `add` must equal."""
+        ordinal = self.part.first + now.agent_id
+        self._add_read(now, self._said(now.agent_id, ordinal), ordinal)
+
+    def _said(self, agent_id: int, ordinal: int) -> Said:
+        part = self.part
+        agent = Agent(part.chain_id, part.deployment.identity, agent_id, ordinal)
+        return said_by(self.size.seed, self.size.agents, agent)
+
+    def _add_alike(self, now: AgentNow, said: Said, ordinal: int) -> None:
+        leads = not any(self._is_older(one, now) for one in self._held(said)[:1])
+        prototype = self._prototype(now, said, leads=leads)
+        if (body := said.body) is not None:
+            assert prototype.uri is not None
+            document = prototype.document_of(body, now.agent_id, ordinal)
+            uri, uri_id = prototype.uri, self._numbers.uri(said, ordinal)
+            fetch = agent_fetch(self.size.seed, ordinal, uri.kind, document, now.created_at)
+            keep_uri(self.found, uri_id, said.uri, fetch, document, now.created_at, uri=uri)
+            self.found.links.extend(
+                (row[0], now.agent_id, *row[2:]) for row in prototype.found.links
+            )
+            self.found.domains.extend(
+                (row[0], now.agent_id, *row[2:]) for row in prototype.found.domains
+            )
+        active_at = max(self.part.time_of(now.newest_block), now.created_at)
+        self.rows.append(prototype.row_of(now, ordinal, active_at))
+
+    def _prototype(self, now: AgentNow, said: Said, *, leads: bool) -> Prototype:
+        """What agents have in common whose rows differ by names and numbers only."""
+        # Of the clients only the order of magnitude counts, see `derive.quality`.
+        clients, paid = now.client_count.bit_length(), now.wallet is not None
+        key = said.source, said.number, now.wallet_state, paid, clients, leads
+        found = self._prototypes.get(key)
+        if found is None:
+            of_mark = self._said_by_mark(said)
+            making = Profiles(self.size, self.part, {}, {})
+            beside = [] if leads else [Finding("template-copy")]
+            making._add_read(marked(now, of_mark.uri), of_mark, MARKED_ORDINAL, beside)
+            uri = parse_uri(of_mark.uri) if of_mark.uri else None
+            found = self._prototypes[key] = Prototype(making.rows[0], making.found, uri)
+        return found
+
+    def _said_by_mark(self, said: Said) -> Said:
+        if said.source == "none":
+            return said
+        registry = self.part.deployment.identity
+        agent = Agent(self.part.chain_id, registry, MARKED_ID, MARKED_ORDINAL)
+        body = minted(self.size.seed, said.number, agent)
+        return Said(said.source, said.number, inline_uri(body), body)
+
+    def _add_read(
+        self, now: AgentNow, said: Said, ordinal: int, beside: list[Finding] | None = None
+    ) -> None:
+        """Make the rows as the crawler would; `beside` where the neighbours are known already."""
         document = self._document(said)
         registration = _registration(document)
         material = self._material(now, said, document, ordinal)
         called = declared(registration) if registration else ()
         judged = self._domains(material, registration, called)
         offered = self._offers(said, material, registration, called)
-        beside = self._beside(material, registration, judged, said)
+        if beside is None:
+            beside = self._beside(material, registration, judged, said)
         profile = build(
             material,
             registration,
@@ -92,7 +161,7 @@ class Profiles:
             beside=beside,
         )
         leads = all(one.code != "template-copy" for one in beside)
-        self.rows.append(_profile_row(profile, ordinal + 1, leads=leads))
+        self.rows.append(profile_row(profile, ordinal + 1, leads=leads))
 
     def _document(self, said: Said) -> DocumentRow | None:
         if said.source == "shared":
@@ -214,6 +283,13 @@ class Profiles:
 
     # Neighbours ----------------------------------------------------------------------------------
 
+    def _held(self, said: Said) -> list[Known]:
+        return self._holders.get((said.source, said.number), [])
+
+    def _is_older(self, other: Known, now: AgentNow) -> bool:
+        mine = (now.created_at, self.part.chain_id, now.agent_id)
+        return (other.created_at, other.chain_id, other.agent_id) < mine
+
     def _beside(
         self,
         material: Material,
@@ -225,7 +301,7 @@ class Profiles:
             return []
         place = (material.chain_id, material.agent_id)
         key, looks = named(registration)
-        held = self._holders.get((said.source, said.number), [])
+        held = self._held(said)
         older = next((_neighbour(o, key, False) for o in held if _place(o) != place), None)
         beside = identity.template_copy(material, older) if material.template else []
         if said.source == "mint":
@@ -276,17 +352,6 @@ def _registration(document: DocumentRow | None) -> Registration | None:
     if document is None or document.registration is None:
         return None
     return registration_from(document.registration)
-
-
-def _profile_row(p: Profile, revision: int, *, leads: bool) -> Row:
-    texts = p.texts
-    return (
-        *(p.agent_id, p.uri_id, p.document_id, p.state, p.name, p.description, p.image),
-        *(p.name_key, p.skeleton, p.x402, p.active, p.alive, findings_json(p.findings)),
-        *(p.domains, p.terms, texts.name, texts.offers, texts.tags, texts.description),
-        *(p.template, leads, p.quality, p.owner, p.wallet, p.feedback_count, p.client_count),
-        *(p.created_at, p.active_at, revision),
-    )
 
 
 def _place(known: Known) -> tuple[int, int]:

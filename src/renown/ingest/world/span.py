@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from eth_hash.auto import keccak
 
-from renown.derive.files import file_bytes, inline_uri, registry_name
+from renown.derive.files import file_bytes, inline_uri
 from renown.derive.identity import AGENT_WALLET
 from renown.ingest.world.draws import (
     address,
@@ -26,7 +26,7 @@ from renown.ingest.world.draws import (
     words,
     zipf,
 )
-from renown.ingest.world.files import Agent, own_host, said_by
+from renown.ingest.world.files import Agent, own_host, registry_named, said_by
 from renown.ingest.world.people import Popular, owner_and_wallet
 from renown.ingest.world.sayings import SAYINGS, Saying, sayings
 from renown.ingest.world.size import ChainPart, WorldSize, action_blocks
@@ -54,6 +54,7 @@ _FILES_READ, _FILES_DEAD = 0.5, 0.8
 NO_HASH = bytes(32)
 _WALLET_HASH = keccak(AGENT_WALLET)
 _METADATA_KEYS = [word(n).encode() for n in range(1, 40)]
+_KEY_HASHES = {key: keccak(key) for key in _METADATA_KEYS}
 _UPDATES = 23
 
 
@@ -241,7 +242,7 @@ class _Maker:
         agent_id, size, part = self.minted, self.size, self.part
         self.minted += 1
         ordinal = part.first + agent_id
-        owner, wallet = owner_and_wallet(size, ordinal)
+        owner, wallet = owner_and_wallet(size.seed, size.agents, ordinal)
         self.owners[agent_id] = owner
         agent = Agent(part.chain_id, self.identity, agent_id, ordinal)
         said = said_by(size.seed, size.agents, agent)
@@ -272,7 +273,7 @@ class _Maker:
     def _describe(self, agent_id: int) -> None:
         keys = [_METADATA_KEYS[zipf(self.rng, len(_METADATA_KEYS)) - 1] for _ in range(2)]
         for key in dict.fromkeys(keys):
-            self._set(agent_id, key, keccak(key), words(self.rng, 2).encode())
+            self._set(agent_id, key, _KEY_HASHES[key], words(self.rng, 2).encode())
 
     def _own(self) -> int | None:
         """An agent of this span; None while there is none."""
@@ -351,7 +352,7 @@ class _Maker:
             return url, NO_HASH if lot < 0.9 else self.rng.randbytes(32), None
         body = file_bytes(
             {
-                "agentRegistry": registry_name(self.part.chain_id, self.identity),
+                "agentRegistry": registry_named(self.part.chain_id, self.identity),
                 "agentId": agent_id,
                 "clientAddress": f"eip155:{self.part.chain_id}:{checksum_address(client)}",
                 "createdAt": self.part.time_of(self.block).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -377,8 +378,9 @@ class _Maker:
         if (subject := self._subject()) is None:
             return
         place, given = subject
-        responder, _ = owner_and_wallet(self.size, self.part.first + given.agent_id)
-        responder = self.owners.get(given.agent_id, responder)
+        ordinal = self.part.first + given.agent_id
+        first_owner, _ = owner_and_wallet(self.size.seed, self.size.agents, ordinal)
+        responder = self.owners.get(given.agent_id, first_owner)
         self.facts.append(
             ResponseAppended(
                 *(self.block, self._next_log(), self.tx, self.reputation, given.agent_id),

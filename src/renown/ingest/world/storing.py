@@ -94,15 +94,13 @@ async def _store_identities(tx: Tx, part: ChainPart, found: list[Fact]) -> None:
 
 
 def _feedback_row(chain_id: int, one: Given) -> bytes:
-    said = _said(one.said)
-    if one.endpoint or one.uri or one.content_hash != NO_HASH:
-        said += cell(one.endpoint) + cell(one.uri) + cell(one.content_hash)
+    block, log, tx_hash, agent_id, client, index, saying, endpoint, uri, content_hash = one
+    said = _said(saying)
+    if endpoint or uri:
+        said += cell(endpoint) + cell(uri) + cell(content_hash)
     else:
         said += _NOTHING_ELSE
-    return world_copy.feedback(
-        *(chain_id, one.block_number, one.log_index, one.tx_hash, one.agent_id, one.client),
-        *(one.feedback_index, said),
-    )
+    return world_copy.feedback(chain_id, block, log, tx_hash, agent_id, client, index, said)
 
 
 _NOTHING_ELSE = cell(b"") + cell(b"") + cell(NO_HASH)

@@ -8,6 +8,7 @@ failed, and ends with its input: so it does not outlive us.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -36,12 +37,12 @@ class Workers:
 
     def __init__(self, dsn: str, size: WorldSize, count: int) -> None:
         self._task = msgspec.json.encode(_Task(dsn, size)) + b"\n"
-        self._count = count
+        self.count = count
         self._all: list[Process] = []
         self._idle: asyncio.Queue[Process] = asyncio.Queue()
 
     async def __aenter__(self) -> Workers:
-        for _ in range(self._count):
+        for _ in range(self.count):
             # In a session of its own: Ctrl-C is for us, and we end it in order.
             one = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", _PROGRAM),
@@ -103,12 +104,16 @@ async def _work() -> None:
             await make(conn, task.size, line.decode().strip())
             sys.stdout.buffer.write(_DONE)
             sys.stdout.buffer.flush()
+            gc.collect()
     finally:
         await conn.close(timeout=_END_SECONDS)
 
 
 def main() -> int:
     """One worker, to the end of its input. Returns the exit code."""
+    # What a part makes lives to its end: looking for garbage meanwhile takes an eighth of the time.
+    gc.freeze()
+    gc.disable()
     try:
         asyncio.run(_work())
     except RenownError as exc:
