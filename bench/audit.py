@@ -176,13 +176,17 @@ async def read(dsn: str) -> int:
 
 async def check(dsn: str, folder: Path) -> int:
     """What `renown audit verify` does."""
-    conn = await connect(dsn)
+    one, other = await connect(dsn), await connect(dsn)
     try:
-        async with transaction(conn, "repeatable_read") as tx:
+        async with (
+            transaction(one, "repeatable_read") as tx,
+            transaction(other, "repeatable_read") as beside,
+        ):
             keys: list[Verifier] = [SIGNER.verifier]
-            found = await verify(tx, keys, CheckpointFolder(folder).notes())
+            found = await verify(tx, keys, CheckpointFolder(folder).notes(), beside=beside)
     finally:
-        conn.terminate()
+        one.terminate()
+        other.terminate()
     assert found.is_whole, found
     return found.entries
 

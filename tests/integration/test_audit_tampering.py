@@ -14,11 +14,12 @@ import pytest
 from renown.audit.chain import FIRST_LINK, link_hash
 from renown.audit.checkpoint import Signer
 from renown.audit.merkle import Frontier, leaf_hash
-from renown.ingest.notary.verifying import Verdict
+from renown.ingest.notary import CheckpointFolder
+from renown.ingest.notary.verifying import Verdict, verify
 from renown.store.audit_entries import NewEntry, append
 from renown.store.audit_payload import PAYLOAD
 from renown.store.embedded import EmbeddedPostgres
-from renown.store.pool import Conn, Tx
+from renown.store.pool import Conn, Tx, transaction
 from tests.auditing import (
     OLD,
     SIGNER,
@@ -563,3 +564,33 @@ async def test_time__that_no_program_reads__is_no_entry(log: tuple[str, Path], a
     statement = f"INSERT INTO audit_log (action, subject, at) VALUES ('read', 'x', '{at}')"
     with pytest.raises(asyncpg.CheckViolationError):
         await tampered(*log, sql(statement), triggers=True)
+
+
+async def test_verify__with_a_second_connection__sees_one_state_and_finds_the_same(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    url = fresh_database_url
+    await a_log(url, tmp_path)
+
+    async def both(between: Tampering) -> Verdict:
+        """What is said by two that began before `between`, which is committed."""
+        async with (
+            opened(url) as one,
+            opened(url) as other,
+            opened(url) as third,
+            transaction(one, "repeatable_read") as tx,
+            transaction(other, "repeatable_read") as beside,
+        ):
+            await tx.fetchval("SELECT 1")
+            await third.execute("SET session_replication_role = replica")
+            await between(third)
+            notes = CheckpointFolder(tmp_path).notes()
+            return await verify(tx, [SIGNER.verifier], notes, beside=beside)
+
+    before = await both(set_at(35, "route = '/elsewhere'"))  # in the second one's part
+    after = await both(sql())
+
+    assert before.is_whole
+    assert (before.leaves, before.entries) == (ENTRIES, ENTRIES)
+    assert after == await checked_at(url, tmp_path)
+    assert [(one.kind, one.seq) for one in after.findings] == [("entry-changed", 35)]

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from asyncpg import PostgresError
 
 from renown.errors import RenownError
-from renown.store import facts, refold, retract, state
+from renown.store import facts, retract, state
 from renown.store.pool import connect
 from tests.activity import DEVNET
 from tests.counts import SIMULATION_SEEDS
@@ -49,7 +50,7 @@ async def test_indexer__reorgs_lies_and_deaths__ends_as_a_clean_sync(
 
 @pytest.mark.parametrize(
     ("module", "function"),
-    [(state, "add_stats"), (refold, "identities"), (retract, "_discount")],
+    [(state, "add_stats"), (state, "write_identities"), (retract, "_discount")],
     ids=lambda part: getattr(part, "__name__", part),
 )
 async def test_simulation__with_the_reorg_code_broken__notices(
@@ -63,11 +64,8 @@ async def test_simulation__with_the_reorg_code_broken__notices(
     whole = retract.drop_above
 
     async def without_a_part(*args: Any, **named: Any) -> Any:
-        async def nothing(*_args: Any, **_named: Any) -> set[int]:
-            return set()
-
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, function, nothing)
+            patch.setattr(module, function, create_autospec(getattr(module, function)))
             return await whole(*args, **named)
 
     monkeypatch.setattr(retract, "drop_above", without_a_part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import TypeAlias
@@ -90,9 +90,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Walk:
-    """Goes through the leaves in order, a batch at a time: `leaves` some times, then `settle`.
+    """Goes through the leaves in order, a batch at a time: `expect`, `leaves` some times, `settle`.
 
-    It stops at the first number that is missing: behind it nothing can be recomputed.
+    Leaves go into the tree as they come, not at the end of a batch: whoever sends them goes on
+    meanwhile. It stops at the first number that is missing: behind it nothing can be recomputed.
     """
 
     def __init__(self, findings: Findings) -> None:
@@ -105,18 +106,19 @@ class Walk:
         self._frontier = Frontier()
         self._link = FIRST_LINK
         self._next = 0
-        self._leaves: list[bytes] = []
-        self._links: list[bytes] = []
+        self._sizes: deque[int] = deque()
+        self._made: Levels = {}
+        self._heads: list[Head] = []
 
     @property
     def size(self) -> int:
-        """Leaves that were settled."""
+        """Leaves that are in the tree."""
         return self._frontier.size
 
-    @property
-    def reached(self) -> int:
-        """Leaves that were given, settled or not."""
-        return self._next
+    def expect(self, sizes: Iterable[int]) -> None:
+        """Note the heads at `sizes`, which ascend from the size that there is, on the way."""
+        self._sizes.extend(sizes)
+        self._put([], [])
 
     def leaves(
         self,
@@ -144,9 +146,13 @@ class Walk:
         ):
             self._take_good(leaves, links, payloads)
             return
+        made_of: list[bytes] = []
         for row in zip(seqs, entry_ids, leaves, links, payloads, strict=True):
-            if not self._leaf(*row):
+            made = self._leaf(*row)
+            if made is None:
                 break
+            made_of.append(made)
+        self._put(made_of, links)
 
     def _take_good(
         self, leaves: Sequence[bytes], links: Sequence[bytes], payloads: Sequence[bytes | None]
@@ -157,16 +163,15 @@ class Walk:
         self.entries += len(payloads)
         self._next += len(leaves)
         self._link = links[-1]
-        self._leaves += leaves
-        self._links += links
+        self._put(leaves, links)
 
     def _leaf(
         self, seq: int, entry_id: int, leaf: bytes, link: bytes, payload: bytes | None
-    ) -> bool:
-        """One leaf; whether the walk goes on."""
+    ) -> bytes | None:
+        """One leaf; what goes into the tree for it. None: the walk ends before it."""
         if seq != self._next:
             self._out_of_order(seq)
-            return False
+            return None
         made_of = leaf
         if payload is None:
             self._note_missing(seq, entry_id)
@@ -181,27 +186,29 @@ class Walk:
             self._unlinked(seq, entry_id)
         self._link = link
         self._next += 1
-        self._leaves.append(made_of)
-        self._links.append(link)
-        return True
+        return made_of
 
-    def settle(self, sizes: Iterable[int] = ()) -> tuple[Levels, list[Head]]:
-        """Put the batch into the tree. Returns the nodes it completes, by level, and the heads at
-        `sizes`, which ascend within what the batch adds."""
-        begin, end = self.size, self._next
-        made: Levels = {}
-        heads: list[Head] = []
-        for size in sizes:
-            self._grow(self._leaves[self.size - begin : size - begin], made)
-            heads.append(self.head(self._links[size - begin - 1] if size > begin else None))
-        self._grow(self._leaves[self.size - begin : end - begin], made)
-        self._leaves.clear()
-        self._links.clear()
+    def settle(self) -> tuple[Levels, list[Head]]:
+        """End a batch. Returns the nodes that it completed, by level, and the heads at the sizes
+        that were expected and reached."""
+        made, self._made = self._made, {}
+        heads, self._heads = self._heads, []
+        self._sizes.clear()
         return made, heads
 
-    def _grow(self, leaves: Sequence[bytes], made: Levels) -> None:
+    def _put(self, leaves: Sequence[bytes], links: Sequence[bytes]) -> None:
+        """Put the next leaves into the tree, with their links."""
+        begin, put = self.size, 0
+        while self._sizes and self._sizes[0] - begin <= len(leaves):
+            upto = self._sizes.popleft() - begin
+            self._grow(leaves[put:upto])
+            self._heads.append(self.head(links[upto - 1] if upto else None))
+            put = upto
+        self._grow(leaves[put:])
+
+    def _grow(self, leaves: Sequence[bytes]) -> None:
         for level, first, row in self._frontier.grow(leaves):
-            made.setdefault(level, (first, []))[1].extend(row)
+            self._made.setdefault(level, (first, []))[1].extend(row)
 
     def head(self, link: bytes | None = None) -> Head:
         """Root of what is in the tree, with `link`; by default that of the last leaf."""

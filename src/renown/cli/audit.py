@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,7 @@ def verify(
 
     Exit code 0 only if nothing was altered, removed, added or put in another order, else 65; the
     first line names the first entry that is touched. Says what it could not check. Reads only,
-    and may run beside everything else.
+    over two connections, and may run beside everything else.
     """
     from renown.cli.runtime import database, load
 
@@ -105,13 +106,19 @@ def verify(
         async with database(settings) as where:
             async with where.reading():  # the schema is current
                 pass
-            conn = await where.connect()
-            try:
-                with bar("audit", "entries") as advance:
-                    async with transaction(conn, "repeatable_read") as tx:
-                        found = await verify_all(tx, verifiers, exported, on_progress=advance)
-            finally:
-                conn.terminate()
+            async with AsyncExitStack() as stack:
+                advance = stack.enter_context(bar("audit", "entries"))
+                both = []
+                for _ in range(2):
+                    conn = await where.connect()
+                    stack.callback(conn.terminate)
+                    both.append(
+                        await stack.enter_async_context(transaction(conn, "repeatable_read"))
+                    )
+                tx, beside = both
+                found = await verify_all(
+                    tx, verifiers, exported, beside=beside, on_progress=advance
+                )
         _show(found, json=json)
         return 0 if found.is_whole else EX_DATAERR
 

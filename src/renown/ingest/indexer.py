@@ -241,8 +241,11 @@ class Indexer:
         deployment, tip = self._writer.deployment, self._writer.checkpoint.block_number
         final = self._writer.checkpoint.final_block
         limit = tip - self._limits.reorg_limit_blocks
-        held = await self._writer.held_blocks(max(0, limit))
+        held = [ref for ref in self._held if ref.number >= limit]
         contradicted, ancestor = await self._common_ancestor(held)
+        if ancestor is None:  # deeper than what is not final, or nothing is held
+            held = await self._writer.held_blocks(max(0, limit))
+            contradicted, ancestor = await self._common_ancestor(held)
         if not contradicted:
             return False
         if ancestor is None or ancestor.number < final:

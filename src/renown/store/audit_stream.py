@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -112,6 +113,7 @@ SELECT min(seq), max(seq)
        ) AS runs
  GROUP BY run ORDER BY 1
 """
+SNAPSHOT: LiteralString = "SELECT pg_catalog.pg_export_snapshot()"
 SIZE: LiteralString = "SELECT coalesce(max(seq) + 1, 0) FROM public.audit_leaf"
 NEWEST: LiteralString = "SELECT coalesce(max(entry_id), 0) FROM public.audit_leaf"
 STRAYS_BEHIND: LiteralString = """
@@ -168,27 +170,50 @@ SELECT level::int, index FROM public.audit_node
 """
 
 
-async def prepare(tx: Tx) -> Counts:
-    """Set the transaction up for reading all of the log, and say how much that is."""
+async def prepare(tx: Tx, beside: Tx | None = None) -> Counts:
+    """Set the transaction up for reading all of the log, and say how much that is.
+
+    Args:
+        beside: of another connection, begun and without a statement yet. Like `tx` it is to be
+            `repeatable_read`; from here on it sees what `tx` sees.
+    """
+    if beside is not None:
+        # A name of PostgreSQL's own making: digits, letters and hyphens.
+        await beside.execute(f"SET TRANSACTION SNAPSHOT '{await tx.fetchval(SNAPSHOT)}'")
+        await beside.execute(PLAN)
     await tx.execute(PLAN)
     row = await tx.fetchrow(COUNTS)
     assert row is not None
     return Counts(*row)
 
 
-async def stream_leaves(tx: Tx, first: int, beyond: int, take: Take) -> None:
+async def stream_leaves(readers: Sequence[Tx], first: int, beyond: int, take: Take) -> None:
     """Give the leaves numbered from `first` up to, not including, `beyond` to `take`, some at a
     time, in order.
 
     A hash that has not 32 bytes is given as zeros.
+
+    Args:
+        readers: transactions of connections that see the same. Each reads an equal part, all but
+            the first one ahead of their turns: to write an entry as it is hashed is PostgreSQL's
+            work, and each connection has a process of its own for it.
     """
-    rows = _Rows(take)
+    share = -(-(beyond - first) // len(readers))
+    parts = [(at, min(at + share, beyond)) for at in range(first, beyond, share)]
+    ahead = [_Ahead(tx, *part) for tx, part in zip(readers[1:], parts[1:], strict=False)]
+    try:
+        rows = _Rows(take)
 
-    async def sink(chunk: bytes) -> None:
-        rows.feed(chunk)
+        async def sink(chunk: bytes) -> None:
+            rows.feed(chunk)
 
-    await tx.copy_from_query(LEAVES, first, beyond, output=sink, format="binary")
-    rows.flush()
+        await readers[0].copy_from_query(LEAVES, *parts[0], output=sink, format="binary")
+        rows.flush()
+        for reading in ahead:
+            await reading.give(take)
+    finally:
+        for reading in ahead:
+            await reading.close()
 
 
 async def rows_of_nodes(
@@ -296,6 +321,39 @@ async def extra_node(conn: Conn, size: int) -> tuple[int, int] | None:
     """A node that no tree of `size` leaves has."""
     row = await conn.fetchrow(EXTRA_NODE, size)
     return None if row is None else (row[0], row[1])
+
+
+class _Ahead:
+    """Leaves that are read before their turn, a bounded number of chunks of them."""
+
+    MOST_CHUNKS = 64  # of up to a quarter of a MiB, as they come from the socket
+
+    def __init__(self, tx: Tx, first: int, beyond: int) -> None:
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(self.MOST_CHUNKS)
+        self._task = asyncio.create_task(self._read(tx, first, beyond))
+        self._task.add_done_callback(lambda _: self._chunks.put_nowait(None))
+
+    async def give(self, take: Take) -> None:
+        """Give on what was read, and what still comes."""
+        rows = _Rows(take)
+        while (chunk := await self._chunks.get()) is not None:
+            self._room.release()
+            rows.feed(chunk)
+        await self._task
+        rows.flush()
+
+    async def close(self) -> None:
+        """Stop reading, if it is not over."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _read(self, tx: Tx, first: int, beyond: int) -> None:
+        async def sink(chunk: bytes) -> None:
+            await self._room.acquire()
+            self._chunks.put_nowait(chunk)
+
+        await tx.copy_from_query(LEAVES, first, beyond, output=sink, format="binary")
 
 
 class _Rows:

@@ -15,14 +15,13 @@ from renown.store.pool import Tx
 class Taken(msgspec.Struct, frozen=True):
     """What the blocks of a retraction hold, before it is taken back.
 
-    `content` is JSON: table to rows, bytes as PostgreSQL hex. `tables` have rows to delete, table
-    `unattached` among them. `facts` and `quarantined` are in chain order.
+    `content` is JSON: table to rows, bytes as PostgreSQL hex. `facts` and `quarantined` are in
+    chain order.
     """
 
     facts: list[Fact]
     quarantined: list[Quarantined]
     content: str
-    tables: frozenset[str]
 
 
 async def look_above(tx: Tx, chain_id: int, number: int) -> Taken:
@@ -30,11 +29,7 @@ async def look_above(tx: Tx, chain_id: int, number: int) -> Taken:
     found: list[Fact] = []
     quarantined: list[Quarantined] = []
     content: list[str] = []
-    names: set[str] = set()
     for name, rows in await tx.fetch(ORPHANED, chain_id, number + 1):
-        names.add(name)
-        if name == "unattached":
-            continue
         content.append(f'"{name}": {rows}')
         # Of the parsers only this one keeps integers beyond 64 bits.
         values = json.loads(rows)
@@ -43,7 +38,7 @@ async def look_above(tx: Tx, chain_id: int, number: int) -> Taken:
         else:
             found += [_fact(_TABLES[name], row) for row in values]
     found.sort(key=lambda fact: (fact.block_number, fact.log_index))
-    return Taken(found, quarantined, f"{{{', '.join(content)}}}", frozenset(names))
+    return Taken(found, quarantined, f"{{{', '.join(content)}}}")
 
 
 def _orphaned_sql() -> LiteralString:
@@ -56,9 +51,6 @@ SELECT '{name}', rows FROM (
  WHERE rows IS NOT NULL"""
         for name in sorted((*names, "quarantine"))
     ]
-    parts.append("""
-SELECT 'unattached', '' WHERE EXISTS (
-    SELECT FROM unattached WHERE chain_id = $1 AND block_number >= $2)""")
     return " UNION ALL".join(parts)
 
 

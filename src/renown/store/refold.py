@@ -48,25 +48,6 @@ async def agents(
     return again
 
 
-async def identities(
-    tx: Tx, chain_id: int, key_prefix: bytes, agent_ids: Sequence[int], *, upto_block: int
-) -> set[int]:
-    """Replace identity, metadata and ownership of `agent_ids`. Returns those that do not exist."""
-    again = fold(
-        await facts.of_agents(
-            tx, chain_id, agent_ids, upto_block=upto_block, tables=facts.IDENTITY_TABLES
-        )
-    )
-    await tx.execute(OF_AGENTS, chain_id, agent_ids)
-    if not again.identities:
-        return set(agent_ids)
-    times = await block_times(tx, chain_id, again.identities.values())
-    await state.write_identities(
-        tx, chain_id, key_prefix, again, set(again.minted), times.__getitem__
-    )
-    return set(agent_ids) - again.identities.keys()
-
-
 async def block_times(tx: Tx, chain_id: int, born: Iterable[Identity]) -> dict[int, datetime]:
     """The times of the blocks in which `born` were created."""
     numbers = sorted({identity.created_block for identity in born})

@@ -259,6 +259,25 @@ DELETE FROM agent_tag_stats
 """
 
 
+# Both at once, and a pair of tags goes with its last feedback: a retraction costs its statements.
+ADD_SUMS: LiteralString = f"""
+WITH stats AS ({ADD_STATS})
+MERGE INTO agent_tag_stats s
+USING unnest($10::bigint[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bigint[], $15::bigint[],
+             $16::numeric[])
+      AS n (agent_id, tags_hash, tag1, tag2, given_count, live_count, live_sum)
+   ON s.chain_id = $1 AND s.agent_id = n.agent_id AND s.tags_hash = n.tags_hash
+ WHEN MATCHED AND s.given_count + n.given_count = 0 THEN DELETE
+ WHEN MATCHED THEN
+      UPDATE SET given_count = s.given_count + n.given_count,
+                 live_count = s.live_count + n.live_count,
+                 live_sum = s.live_sum + n.live_sum
+ WHEN NOT MATCHED THEN
+      INSERT (chain_id, agent_id, tags_hash, tag1, tag2, given_count, live_count, live_sum)
+      VALUES ($1, n.agent_id, n.tags_hash, n.tag1, n.tag2, n.given_count, n.live_count, n.live_sum)
+"""
+
+
 async def add_stats(
     conn: Connection[Any],
     chain_id: int,
@@ -268,15 +287,18 @@ async def add_stats(
     touched: Iterable[int],
     version: int,
 ) -> None:
-    """Add changes of counts to agents that exist, and raise the version of all `touched`."""
+    """Add changes of counts to agents that exist, and raise the version of all `touched`, which
+    those of `agents` and `tags` are among."""
     nothing = AgentCounts()
-    rows = [
+    counted = [
         (agent_id, *msgspec.structs.astuple(agents.get(agent_id, nothing)))
         for agent_id in sorted(touched)
     ]
-    if rows:
-        await conn.execute(ADD_STATS, chain_id, version, *_transpose(rows, 7))
-    await _write_tags(conn, chain_id, tags, set())
+    tagged = [_tag_row(key, counts) for key, counts in tags.items() if counts]
+    if counted:
+        await conn.execute(
+            ADD_SUMS, chain_id, version, *_transpose(counted, 7), *_transpose(tagged, 7)
+        )
 
 
 async def write_requests(conn: Connection[Any], chain_id: int, fold: Fold) -> None:
@@ -330,10 +352,10 @@ async def _write_tags(
     new: list[tuple[Any, ...]] = []
     old: list[tuple[Any, ...]] = []
     emptied: set[int] = set()
-    for (agent_id, tag1, tag2), c in tags.items():
+    for key, c in tags.items():
         if not c:
             continue
-        row = (agent_id, tags_hash(tag1, tag2), tag1, tag2, c.given_count, c.live_count, c.live_sum)
+        agent_id, row = key[0], _tag_row(key, c)
         if agent_id in minted:
             new.append((chain_id, *row))
         else:
@@ -346,6 +368,11 @@ async def _write_tags(
         await conn.execute(ADD_TAGS, chain_id, *_transpose(old, 7))
     if emptied:
         await conn.execute(DELETE_EMPTY_TAGS, chain_id, sorted(emptied))
+
+
+def _tag_row(key: TagsKey, c: TagCounts) -> tuple[Any, ...]:
+    agent_id, tag1, tag2 = key
+    return agent_id, tags_hash(tag1, tag2), tag1, tag2, c.given_count, c.live_count, c.live_sum
 
 
 def _transpose(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

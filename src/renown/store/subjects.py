@@ -113,9 +113,13 @@ async def load_cells(
     conn: Connection[Any], chain_id: int, keys: Iterable[CellKey]
 ) -> dict[CellKey, Cell]:
     """The held feedback of `keys` with its marks; keys without any are absent."""
-    agents, clients, indexes = _columns(keys, 3)
+    return cells_of(await conn.fetch(CELLS, chain_id, *columns(keys, 3)))
+
+
+def cells_of(rows: Iterable[Any]) -> dict[CellKey, Cell]:
+    """The cells that rows of `CELLS` hold, each in their order."""
     cells: dict[CellKey, Cell] = {}
-    for row in await conn.fetch(CELLS, chain_id, agents, clients, indexes):
+    for row in rows:
         revoked = None if row[9] is None else (row[9], row[10])
         superseded = None if row[11] is None else (row[11], row[12])
         record = Record(
@@ -141,11 +145,15 @@ async def load_requests(
     conn: Connection[Any], chain_id: int, keys: Iterable[RequestKey]
 ) -> dict[RequestKey, Validation]:
     """The held validations of `keys`; keys without one are absent."""
-    agents, contracts, hashes = _columns(keys, 3)
-    rows = await conn.fetch(REQUESTS, chain_id, agents, contracts, hashes)
+    return requests_of(await conn.fetch(REQUESTS, chain_id, *columns(keys, 3)))
+
+
+def requests_of(rows: Iterable[Any]) -> dict[RequestKey, Validation]:
+    """The validations that rows of `REQUESTS` hold."""
     return {(row[0], row[1], row[2]): Validation(*tuple(row)[3:]) for row in rows}
 
 
-def _columns(keys: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+def columns(keys: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """`keys`, sorted, as arrays of what stands first in them, second, and so on."""
     ordered = sorted(keys)
     return [[key[i] for key in ordered] for i in range(width)]

@@ -58,7 +58,7 @@ class LookingBack:
 
 async def _slice(tx: Tx, begin: int, end: int) -> str | None:
     slice_ = _Slice(begin, await audit_proofs.link_at(tx, begin - 1) if begin else None)
-    await audit_stream.stream_leaves(tx, begin, end, slice_.take)
+    await audit_stream.stream_leaves((tx,), begin, end, slice_.take)
     if slice_.found is None and slice_.next < end:
         return f"leaf {slice_.next} is missing"
     if slice_.found is None and slice_.ids:

@@ -61,6 +61,7 @@ async def verify(
     verifiers: Sequence[Verifier],
     exported: Iterator[str] | None,
     *,
+    beside: Tx | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
     """Check everything, in a transaction that sees one state.
@@ -68,10 +69,13 @@ async def verify(
     Args:
         verifiers: keys that sign checkpoints; none: signatures are not checked.
         exported: notes that were kept outside the database, in order; None: there are none.
+        beside: one of another connection, without a statement yet, to read with in parallel. Both
+            are `repeatable_read`.
         on_progress: told how many leaves were checked, and of how many.
     """
-    counts = await audit_stream.prepare(tx)
-    check = _Check(tx, counts, verifiers, exported)
+    counts = await audit_stream.prepare(tx, beside)
+    readers = (tx,) if beside is None else (tx, beside)
+    check = _Check(readers, counts, verifiers, exported)
     await check.walk(on_progress)
     await check.rest()
     return check.verdict()
@@ -80,12 +84,13 @@ async def verify(
 class _Check:
     def __init__(
         self,
-        tx: Tx,
+        readers: Sequence[Tx],
         counts: audit_stream.Counts,
         verifiers: Sequence[Verifier],
         exported: Iterator[str] | None,
     ) -> None:
-        self._tx = tx
+        self._tx = readers[0]
+        self._readers = readers
         self._counts = counts
         self._findings = Findings()
         self._walk = Walk(self._findings)
@@ -103,20 +108,22 @@ class _Check:
         total = self._counts.leaves
         while self._walk.size < total and not self._walk.has_stopped:
             begin = self._walk.size
-            end = min(begin + BATCH, total)
-            await audit_stream.stream_leaves(self._tx, begin, end, self._walk.leaves)
-            await self._settle(begin, end)
+            end = min(begin + BATCH * len(self._readers), total)
+            await self._batch(begin, end)
             if self._walk.size < end:
                 self._walk.stop("leaf-missing", f"leaf {self._walk.size} is missing")
             on_progress(self._walk.size, total)
         if not total:
-            await self._settle(0, 0)
+            await self._batch(0, 0)
 
-    async def _settle(self, begin: int, end: int) -> None:
+    async def _batch(self, begin: int, end: int) -> None:
+        """The leaves from `begin` up to `end`, with the checkpoints and nodes above them."""
         marks = await self._marks(begin, end)
         sizes = sorted({mark.size for mark in marks})
-        reached = self._walk.reached
-        made, heads = self._walk.settle(size for size in sizes if size <= reached)
+        self._walk.expect(sizes)
+        if end > begin:
+            await audit_stream.stream_leaves(self._readers, begin, end, self._walk.leaves)
+        made, heads = self._walk.settle()
         by_size = dict(zip(sizes, heads, strict=False))
         for mark in marks:
             if mark.size in by_size:
