@@ -77,7 +77,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """Times of one query, in seconds, and as multiples of the baseline's of the same rounds."""
+    """Times of one query, in seconds, and as multiples of the baseline's of the same rounds.
+
+    `rounds` is how many were taken.
+    """
 
     p50: float
     p99: float
@@ -103,27 +106,40 @@ class Against:
 SLICE_SECONDS = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """One kind of query among others that take turns.
+
+    Attributes:
+        next: makes its next query. What that takes is not measured.
+        slice_seconds: how long it has each time it is its turn.
+    """
+
+    next: Callable[[], Awaitable[Query]]
+    slice_seconds: float = SLICE_SECONDS
+
+
 async def in_turns(
-    baseline: Baseline, queries: Mapping[str, Sequence[Query]], seconds: float
+    baseline: Baseline, kinds: Mapping[str, Turns], seconds: float
 ) -> dict[str, Against]:
     """Ask every kind of query for about `seconds` in all, a baseline before each single one.
 
     One kind and the baseline take turns for a slice of time, then the next kind, and so on until
     the time is over: so a query has its code and its plan as near as the baseline has, and is
-    held against what the machine did in its own slices. A kind goes through its queries in order
-    and begins anew. They should have been asked once before, so that what is asked is in memory.
+    held against what the machine did in its own slices. Every kind gets one slice at least.
     """
-    times: dict[str, list[float]] = {name: [] for name in queries}
-    base: dict[str, list[float]] = {name: [] for name in queries}
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    base: dict[str, list[float]] = {name: [] for name in kinds}
     end = perf_counter() + seconds
-    while perf_counter() < end:
-        for name, kind in queries.items():
+    while True:
+        for name, kind in kinds.items():
             taken, beside = times[name], base[name]
-            until = perf_counter() + SLICE_SECONDS
+            until = perf_counter() + kind.slice_seconds
             while perf_counter() < until:
+                query = await kind.next()
                 beside.append(await baseline.seconds())
-                query = kind[len(taken) % len(kind)]
                 began = perf_counter()
                 await query()
                 taken.append(perf_counter() - began)
-    return {name: Against.of(times[name], base[name]) for name in queries}
+        if perf_counter() >= end:
+            return {name: Against.of(times[name], base[name]) for name in kinds}

@@ -63,6 +63,7 @@ _NUMBER = re.compile(
     r"(?: \((?P<least>[+-]?\d[\d,]*(?:\.\d+)?)[-–](?P<most>[+-]?\d[\d,]*(?:\.\d+)?)\))?"
     r"(?P<unit> ?(?:%|[µu]s|ms|ns|s|min|MB|GB|MiB|KB|kB|x|×|[A-Za-z]+/s)?(?![\w/]))"
 )
+_ASKED = re.compile(r"\bn \d[\d,]*")
 _MORE = re.compile(r"/s\b|per second|rate\b|throughput", re.IGNORECASE)
 _LESS_UNITS = frozenset(
     {"µs", "us", "ms", "ns", "s", "min", "MB", "GB", "MiB", "KB", "kB", "x", "×"}
@@ -71,7 +72,10 @@ _LESS = re.compile(r"\b([µu]s|ms|ns|s|seconds|MB|GB|RSS|bytes|delay|latency|p50
 
 
 def numbers_of(text: str) -> tuple[str, list[Number]]:
-    """The words of a figure with `#` for each number, and the numbers."""
+    """The words of a figure with `#` for each number, and the numbers.
+
+    How many were asked (`n 1,412`) is what the time allowed: it is no number to compare.
+    """
     numbers: list[Number] = []
 
     def taken(found: re.Match[str]) -> str:
@@ -83,7 +87,7 @@ def numbers_of(text: str) -> tuple[str, list[Number]]:
         numbers.append(Number(spread, found["unit"].strip()))
         return "#" + found["unit"]
 
-    return _NUMBER.sub(taken, text), numbers
+    return _NUMBER.sub(taken, _ASKED.sub("n", text)), numbers
 
 
 def better(figure: Figure, number: Number) -> Better:

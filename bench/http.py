@@ -5,8 +5,13 @@ The API runs in a process of its own on one core (`http_driver`), the client in 
 route takes turns with a route of the same app that answers the same bytes without a database, so
 that both met the same machine; the ratio is that of their requests a second, and that of the CPU
 time of the API stands beside it. 32 kept connections, no pipelining, no compression, limits counted
-but out of reach, nobody has a key unless said. "Anew" reads the database for each answer; "kept" is
-the product as it runs, which keeps answers about single agents until something changes.
+but out of reach, nobody has a key unless said.
+
+"Anew" reads the database for each answer, and asks for another agent each time, half of them drawn
+evenly, half by the feedback about them (`drawing`). "Kept" is the product as it runs, which keeps
+answers about single agents until something changes; it is asked for the same few. The fixed bytes
+are those of several hundred of the paths, taken before. Worlds are read into the page cache first
+(`warming`).
 """
 
 from __future__ import annotations
@@ -15,7 +20,6 @@ import argparse
 import asyncio
 import json
 import os
-import random
 import statistics
 import sys
 from collections.abc import Iterator
@@ -24,28 +28,26 @@ from typing import Any, LiteralString
 
 from bench import harness, rig, worlds
 from bench.harness import Report, Spread
+from bench.http_paths import (
+    BY_KEY,
+    CONNECTIONS,
+    NOT_MODIFIED,
+    WITH_KEY,
+    parts,
+    routes_of,
+    sampled,
+)
 from bench.rig import DriverProcess
+from bench.warming import fill_page_cache
 
-CONNECTIONS = 32
-KEYS = 3_000
 KEPT_KEYS = 300
+SAMPLES = 400
+"""Paths of a route whose bytes are the fixed ones."""
 PER_SECOND, RATIO, RATIO_304, RATIO_304_KEPT = 5_000, 0.4, 0.6, 0.8
 MOST_BYTES = 150 * 2**20
 PEERS = {"page of 50 agents": 645, "text search": 78, "feedback page": 1_400, "reputation": 1_400}
 """Requests a second of the best of the other indexes on this kind of machine, with 100 k agents."""
-BY_KEY = "agent by key"
 
-# Half of the keys as the feedback falls, which is where people look; half any agent's.
-_DRAWN: LiteralString = """
-(SELECT chain_id, agent_id FROM feedback_given TABLESAMPLE SYSTEM ($1) LIMIT $2)
-UNION ALL (SELECT chain_id, agent_id FROM agent TABLESAMPLE SYSTEM ($1) LIMIT $2)
-"""
-_OWNERS: LiteralString = "SELECT encode(owner, 'hex') FROM agent TABLESAMPLE SYSTEM ($1) LIMIT $2"
-_WORDS: LiteralString = """
-SELECT w.word FROM agent_profile p TABLESAMPLE SYSTEM ($1),
-       regexp_split_to_table(lower(p.name), '[^a-z]+') AS w (word)
- WHERE length(w.word) > 3 LIMIT $2
-"""
 _PIDS: LiteralString = """
 SELECT pid FROM pg_stat_activity
  WHERE application_name = 'renown-api' AND datname = current_database()
@@ -66,7 +68,8 @@ class Rig:
     def __init__(self, size: str) -> None:
         self.size = size
         self.dsn = worlds.dsn(size)
-        self.drawn = asyncio.run(_draw(self.dsn, worlds.agents(size)))
+        self.warmed = asyncio.run(fill_page_cache(self.dsn))
+        self.routes = asyncio.run(routes_of(self.dsn, worlds.agents(size)))
 
     def __enter__(self) -> Rig:
         self._api = _Said("bench.http_driver", {"dsn": self.dsn})
@@ -86,9 +89,11 @@ class Rig:
         self._client.__exit__(None, None, None)
         self._api.__exit__(None, None, None)
 
-    def fix(self, path: str, status: int = 200) -> None:
-        """Have the fixed routes answer what `path` does."""
-        self._api.ask({"fixed": path, "status": status})
+    def fix(self, paths: list[str], status: int = 200) -> list[str]:
+        """Have the fixed routes answer what `paths` do, or some of them; the paths of that."""
+        some = sampled(paths, SAMPLES)
+        self._api.ask({"fixed": some, "status": status})
+        return [f"/fixed/{number}" for number in range(len(some))]
 
     def usage(self) -> dict[str, Any]:
         """CPU seconds and memory of the API."""
@@ -127,45 +132,6 @@ class _Said(DriverProcess):
         return self.heard()
 
 
-# What is asked -----------------------------------------------------------------------------------
-
-
-def _routes(drawn: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Paths by what they are."""
-    keys = drawn["keys"]
-    chains = sorted({key.partition(":")[0] for key in keys})
-
-    def of_keys(tail: str = "") -> list[str]:
-        return [f"/v1/agents/{key}{tail}" for key in keys]
-
-    return {
-        BY_KEY: of_keys(),
-        "reputation": of_keys("/reputation"),
-        "feedback page": of_keys("/feedback"),
-        "payment page": of_keys("/payments"),
-        "numbers of an agent": of_keys("/stats"),
-        "registration": of_keys("/registration"),
-        "page of 50 agents": [f"/v1/agents?chain={chain}&limit=50" for chain in chains],
-        "agents of an owner": [f"/v1/agents?owner=0x{owner}" for owner in drawn["owners"]],
-        "text search": [f"/v1/agents?q={word}&limit=20" for word in drawn["words"]],
-    }
-
-
-async def _draw(dsn: str, agents: int) -> dict[str, list[str]]:
-    share = min(100.0, 100 * 60 * KEYS / agents)  # pages hold tens of rows: enough of them
-    share = max(share / 60, 0.05) if agents >= 100_000 else 100.0
-    dice = random.Random(agents)
-    async with rig.connection(dsn) as conn:
-        pairs = await conn.fetch(_DRAWN, share, 40 * KEYS)
-        keys = [f"{chain}:{agent}" for chain, agent in pairs]
-        owners = [row[0] for row in await conn.fetch(_OWNERS, share, KEYS)]
-        words = [row[0] for row in await conn.fetch(_WORDS, share, KEYS)]
-    for one in (keys, owners, words):
-        dice.shuffle(one)
-    # As many of either half as there are of the smaller would be; a shuffle mixes them.
-    return {"keys": keys[:KEYS], "owners": owners[:KEYS], "words": words[:500] or ["agent"]}
-
-
 async def _backends(dsn: str) -> list[int]:
     async with rig.connection(dsn) as conn:
         return [row[0] for row in await conn.fetch(_PIDS)]
@@ -179,17 +145,20 @@ def _is_here(dsn: str) -> bool:
 
 
 def _measured(api: Rig, rounds: int, seconds: float, *, is_whole: bool) -> Report:
-    routes = _routes(api.drawn)
+    routes = api.routes
     report = Report("http", f"{api.size} agents, {CONNECTIONS} connections, API on one core")
+    report.add("read into the page cache beforehand", str(api.warmed))
     if is_whole:
         _framework(api, report, routes[BY_KEY], rounds, seconds)
     throughput: dict[str, Any] = {}
-    wanted = routes if is_whole else {BY_KEY: routes[BY_KEY]}
-    for name, paths in wanted.items():
-        found = _against(api, ("anew", paths), paths[0], rounds, seconds)
+    apart = (NOT_MODIFIED, WITH_KEY)
+    wanted = [name for name in routes if name not in apart] if is_whole else [BY_KEY]
+    for name in wanted:
+        paths = routes[name]
+        found = _against(api, ("anew", paths), rounds, seconds)
         throughput[name] = {api.size: _told(report, name, found)}
     if is_whole:
-        _not_modified(api, report, routes[BY_KEY], rounds, seconds)
+        _not_modified(api, report, routes[NOT_MODIFIED], rounds, seconds)
         _others(api, report, routes, rounds, seconds)
     usage = api.usage()
     report.add(
@@ -214,6 +183,7 @@ def _told(report: Report, name: str, found: Found) -> dict[str, float]:
         budget = (f"> {PEERS[name]:,}", rate.median > PEERS[name])
     report.add(f"{name}, anew: requests/s", f"{rate:,.0f}", *budget)
     report.add("  p50, p99 ms", f"{found.p50_ms:.1f}, {found.p99_ms:.1f}")
+    report.add("  p99 against fixed bytes", f"{found.p99_ratio:.2f} ×")
     report.add("  CPU of the API", f"{Spread.of(found.cpu_us):.0f} µs")
     report.add("  against fixed bytes", f"{ratio:.2f}", f">= {RATIO}", ratio.median >= RATIO)
     report.add("  the same by CPU of the API", f"{Spread.of(found.cpu_ratios):.2f}")
@@ -221,6 +191,7 @@ def _told(report: Report, name: str, found: Found) -> dict[str, float]:
         "requests_per_second": rate.median,
         "p50_ms": found.p50_ms,
         "p99_ms": found.p99_ms,
+        "p99_ratio": found.p99_ratio,
         "ratio": ratio.median,
         "cpu_us": statistics.median(found.cpu_us),
     }
@@ -234,6 +205,7 @@ class Found:
         self.cpu_us = [one["cpu_us"] for one in own]
         self.p50_ms = statistics.median(one["p50_ms"] for one in own)
         self.p99_ms = statistics.median(one["p99_ms"] for one in own)
+        self.p99_ratio = self.p99_ms / statistics.median(one["p99_ms"] for one in fixed)
         pairs = list(zip(own, fixed, strict=True))
         self.ratios = [a["per_second"] / b["per_second"] for a, b in pairs]
         self.cpu_ratios = [b["cpu_us"] / a["cpu_us"] for a, b in pairs]
@@ -242,29 +214,29 @@ class Found:
 def _against(
     api: Rig,
     what: tuple[str, list[str]],
-    sample: str,
     rounds: int,
     seconds: float,
     *headers: str,
     status: int = 200,
-    bodies: list[str] | None = None,
 ) -> Found:
-    """A way and its paths against fixed bytes, in turns; the first turn of each is not counted."""
+    """A way and its paths against fixed bytes, in turns; the first turn is not counted.
+
+    Each turn has paths of its own, unless there are few, or the answers are kept ones.
+    """
     way, paths = what
-    api.fix(sample, status)
-    fixed_paths = [f"/fixed/{path.rsplit('/', 1)[-1].partition('?')[0]}" for path in paths]
-    api.load(way, paths, seconds / 3, *headers, bodies=bodies)
+    fixed_paths = api.fix(paths, status)
+    first, *turns = [paths] * (rounds + 1) if way == "kept" else parts(paths, rounds + 1)
+    api.load(way, first, seconds / 3, *headers)
     own, fixed = [], []
-    for _ in range(rounds):
+    for turn in turns:
         fixed.append(api.load("anew", fixed_paths, seconds / 2, *headers))
-        own.append(api.load(way, paths, seconds, *headers, bodies=bodies))
+        own.append(api.load(way, turn, seconds, *headers))
     return Found(own, fixed)
 
 
 def _framework(api: Rig, report: Report, paths: list[str], rounds: int, seconds: float) -> None:
     """What each layer costs that stands between the socket and a handler that does nothing."""
-    api.fix(paths[0])
-    fixed_paths = [f"/fixed/{number}" for number in range(100)]
+    fixed_paths = api.fix(paths)
     ways = {
         "the server calling a function": "bare",
         "a Starlette route": "starlette",
@@ -293,10 +265,9 @@ def _framework(api: Rig, report: Report, paths: list[str], rounds: int, seconds:
 def _not_modified(api: Rig, report: Report, paths: list[str], rounds: int, seconds: float) -> None:
     """A client that has the answer already."""
     header = "If-None-Match: *"
-    found = _against(api, ("anew", paths), paths[0], rounds, seconds, header, status=304)
+    found = _against(api, ("anew", paths), rounds, seconds, header, status=304)
     _one(report, "304, the version read anew", found, RATIO_304)
-    few = paths[:KEPT_KEYS]
-    found = _against(api, ("kept", few), paths[0], rounds, seconds, header, status=304)
+    found = _against(api, ("kept", paths[:KEPT_KEYS]), rounds, seconds, header, status=304)
     _one(report, "304, the version in the process", found, RATIO_304_KEPT)
 
 
@@ -304,13 +275,13 @@ def _others(
     api: Rig, report: Report, routes: dict[str, list[str]], rounds: int, seconds: float
 ) -> None:
     by_key = routes[BY_KEY]
-    found = _against(api, ("kept", by_key[:KEPT_KEYS]), by_key[0], rounds, seconds)
-    _one(report, f"{BY_KEY}, kept", found)
+    found = _against(api, ("kept", by_key[:KEPT_KEYS]), rounds, seconds)
+    _one(report, f"{BY_KEY}, kept", found, beside=f"(>= {PER_SECOND:,})")
     with_key = f"Authorization: Bearer {api.key}"
-    found = _against(api, ("anew", by_key), by_key[0], rounds, seconds, with_key)
+    found = _against(api, ("anew", routes[WITH_KEY]), rounds, seconds, with_key)
     _one(report, f"{BY_KEY}, anew, with an API key", found)
     page = routes["page of 50 agents"]
-    found = _against(api, ("anew", page), page[0], 1, seconds, "Accept-Encoding: gzip")
+    found = _against(api, ("anew", page), 1, seconds, "Accept-Encoding: gzip")
     _one(report, "page of 50 agents, anew, gzip", found)
     keys = [key.rpartition("/")[2] for key in by_key]
     bodies = [json.dumps({"keys": keys[at : at + 100]}) for at in range(0, len(keys) - 100, 100)]
@@ -325,9 +296,14 @@ def _others(
         api.load("kept", paths, seconds)
 
 
-def _one(report: Report, name: str, found: Found, budget: float | None = None) -> None:
+def _one(
+    report: Report, name: str, found: Found, budget: float | None = None, beside: str = ""
+) -> None:
+    """Args: `beside` is shown beside the rate and judges nothing."""
     ratio = Spread.of(found.ratios)
-    report.add(f"{name}: requests/s", f"{Spread.of(found.rates):,.0f}")
+    report.add(f"{name}: requests/s", f"{Spread.of(found.rates):,.0f}", beside)
+    report.add("  p50, p99 ms", f"{found.p50_ms:.1f}, {found.p99_ms:.1f}")
+    report.add("  p99 against fixed bytes", f"{found.p99_ratio:.2f} ×")
     report.add("  CPU of the API", f"{Spread.of(found.cpu_us):.0f} µs")
     held = () if budget is None else (f">= {budget}", ratio.median >= budget)
     report.add("  against fixed bytes", f"{ratio:.2f}", *held)

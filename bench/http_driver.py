@@ -3,8 +3,9 @@
 Reads one line of JSON (`{"dsn": …}`), writes one (`{"ports": {way: port}, "key": …}`) once it
 serves, then answers each further line:
 
-    {"fixed": path, "status": n}  `/fixed/{key}` answers with what `path` answers, from now on
-    {"usage": true}               CPU seconds and memory of this process
+    {"fixed": [path, …], "status": n}  `/fixed/0` answers with what the first path answers,
+                                       `/fixed/1` with what the second does, and so on
+    {"usage": true}                    CPU seconds and memory of this process
 
 and leaves when its input ends.
 """
@@ -21,7 +22,7 @@ from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import structlog
 import uvloop
@@ -48,28 +49,32 @@ _UNLIMITED = json.dumps({tier: dict.fromkeys(COST_CLASSES, MOST_PER_MINUTE) for 
 POOL_SIZE = 8
 
 
+Answer: TypeAlias = tuple[list[tuple[bytes, bytes]], bytes]
+"""Headers and body."""
+
+
 class Fixed:
-    """What the handlers without a database answer."""
+    """What the handlers without a database answer, by number."""
 
     status = 200
-    headers: ClassVar[list[tuple[bytes, bytes]]] = []
-    body = b"{}"
+    answers: ClassVar[list[Answer]] = [([], b"{}")]
 
 
 class _Ready(Response):
-    def __init__(self) -> None:
+    def __init__(self, number: str) -> None:
+        headers, self.body = Fixed.answers[int(number)]
         self.status_code = Fixed.status
-        self.raw_headers = [*Fixed.headers]
-        self.body = Fixed.body
+        self.raw_headers = [*headers]
         self.background = None
 
 
 async def bare(scope: Scope, receive: Receive, send: Send) -> None:
     """The least that the server can be asked to call."""
     if scope["type"] == "http":
-        headers = [*Fixed.headers]
+        headers, body = Fixed.answers[int(scope["path"].removeprefix("/fixed/"))]
+        headers = [*headers]
         await send({"type": "http.response.start", "status": Fixed.status, "headers": headers})
-        await send({"type": "http.response.body", "body": Fixed.body})
+        await send({"type": "http.response.body", "body": body})
     else:
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": f"{message['type']}.complete"})
@@ -77,18 +82,18 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def starlette_route() -> ASGIApp:
-    async def fixed(_: Request) -> Response:
-        return _Ready()
+    async def fixed(request: Request) -> Response:
+        return _Ready(request.path_params["number"])
 
-    return Starlette(routes=[Route("/fixed/{key}", fixed)])
+    return Starlette(routes=[Route("/fixed/{number}", fixed)])
 
 
 def fastapi_route() -> ASGIApp:
     app = FastAPI()
 
-    @app.get("/fixed/{key}", response_model=None)
-    async def fixed(key: str) -> Response:
-        return _Ready()
+    @app.get("/fixed/{number}", response_model=None)
+    async def fixed(number: str) -> Response:
+        return _Ready(number)
 
     return app
 
@@ -97,16 +102,16 @@ def with_fixed(app: FastAPI) -> FastAPI:
     """The product's app with one more route, which asks nobody."""
     router = APIRouter(route_class=StrictRoute)
 
-    @router.get("/fixed/{key}")
-    async def fixed(request: Request, key: Annotated[str, Path(max_length=300)]) -> Response:
-        return _Ready()
+    @router.get("/fixed/{number}")
+    async def fixed(request: Request, number: Annotated[str, Path(max_length=9)]) -> Response:
+        return _Ready(number)
 
     add_routes(app, router)
     return app
 
 
 async def main() -> None:
-    lines = asyncio.StreamReader()
+    lines = asyncio.StreamReader(limit=2**22)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
@@ -146,12 +151,10 @@ async def main() -> None:
             order = json.loads(line)
             if "fixed" in order:
                 Fixed.status = order["status"]
-                Fixed.headers, Fixed.body = await _answer(anew, order["fixed"])
+                Fixed.answers = [await _answer(anew, path) for path in order["fixed"]]
                 if Fixed.status == 304:
-                    sized = (b"content-length", b"content-type")
-                    Fixed.headers = [one for one in Fixed.headers if one[0].lower() not in sized]
-                    Fixed.body = b""
-                _say({"bytes": len(Fixed.body)})
+                    Fixed.answers = [(_unsized(headers), b"") for headers, _ in Fixed.answers]
+                _say({"bytes": sum(len(body) for _, body in Fixed.answers)})
             else:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
                 rss = int(_statm()) * os.sysconf("SC_PAGE_SIZE")
@@ -168,7 +171,12 @@ def _statm() -> str:
     return FilePath("/proc/self/statm").read_text().split()[1]
 
 
-async def _answer(app: FastAPI, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+def _unsized(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    sized = (b"content-length", b"content-type")
+    return [one for one in headers if one[0].lower() not in sized]
+
+
+async def _answer(app: FastAPI, path: str) -> Answer:
     """What the app answers to a GET of `path`: the headers of its route, and the body."""
     path, _, query = path.partition("?")
     scope = {

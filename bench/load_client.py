@@ -2,7 +2,8 @@
 
 `python -m bench.load_client PORT MIX` (a file, see `load_mix`). It says `{"ready": true}`, then
 answers each line `{"rate": …, "seconds": …, "seed": …}` with what came of it: counts, latencies
-from the moments in which requests were due, how late it was itself, and its CPU time.
+from the moments in which requests were due, how late it was itself, and its CPU time. A line
+`{"stop": true}` ends a step before its time: what was due by then is all that was due.
 
 A request that is due goes out on a connection that is idle, on a new one, or, where all are taken,
 waits for one: its clock runs. Timers of event loops are a millisecond coarse; a timer of the kernel
@@ -20,7 +21,7 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -64,7 +65,7 @@ class Step:
     """One rate: what is due, and what came."""
 
     def __init__(self, port: int, due: list[tuple[float, str, bytes]], seconds: float) -> None:
-        self._port, self._due, self._seconds = port, due, seconds
+        self._port, self._due, self.seconds = port, due, seconds
         self._next = 0
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -78,17 +79,21 @@ class Step:
         self.broken = 0
         self.lags: list[float] = []
 
+    async def ready(self) -> None:
+        """Open the first connections."""
+        for _ in range(min(8, MOST_CONNECTIONS)):
+            await self._connect()
+
     async def run(self) -> None:
         """Send all, wait for the answers."""
         loop, timer = asyncio.get_running_loop(), Timer()
-        for _ in range(min(8, MOST_CONNECTIONS)):
-            await self._connect()
         self.began = time.perf_counter() + 0.01
         loop.add_reader(timer.fd, self._ring, timer)
         timer.wake_at(self.began + self._due[0][0])
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds + GRACE_SECONDS):
+                self._limit = asyncio.timeout(self.seconds + GRACE_SECONDS)
+                async with self._limit:
                     await self._done.wait()
         finally:
             loop.remove_reader(timer.fd)
@@ -99,6 +104,18 @@ class Step:
             for connection in list(self._open):
                 connection.close()
 
+    @property
+    def due(self) -> int:
+        """How many requests."""
+        return len(self._due)
+
+    def stop(self) -> None:
+        """Send no more: the step ends now, and what was sent may still be answered."""
+        self.seconds = time.perf_counter() - self.began
+        del self._due[self._next :]
+        self._limit.reschedule(asyncio.get_running_loop().time() + GRACE_SECONDS)
+        self._look()
+
     def answer(self, connection: _Connection, status: bytes) -> None:
         """What a connection asked has an answer; it may ask again."""
         now = time.perf_counter()
@@ -108,7 +125,7 @@ class Step:
         if status == b"200":
             latency = now - self.began - due
             self.latencies.setdefault(kind, []).append(latency)
-            self.in_time += now - self.began <= self._seconds
+            self.in_time += now - self.began <= self.seconds
         text = status.decode()
         self.statuses[text] = self.statuses.get(text, 0) + 1
         if self._waiting:
@@ -239,14 +256,22 @@ def request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\n\r\n".encode()
 
 
-async def take(port: int, mix: Any, order: dict[str, Any]) -> dict[str, Any]:
-    """One step."""
+async def take(
+    port: int, mix: Any, order: dict[str, Any], told: Awaitable[Any] | None = None
+) -> dict[str, Any]:
+    """One step, which ends early when something is told."""
     due = planned(mix, order["rate"], order["seconds"], order["seed"])
     step = Step(port, due, order["seconds"])
     gc.collect()
     gc.disable()
     before, began = time.process_time(), time.perf_counter()
-    await step.run()
+    await step.ready()
+    running = asyncio.ensure_future(step.run())
+    if told is not None:
+        await asyncio.wait([running, asyncio.ensure_future(told)], return_when="FIRST_COMPLETED")
+        if not running.done():
+            step.stop()
+    await running
     spent, lasted = time.process_time() - before, time.perf_counter() - began
     gc.enable()
     good = [one for listed in step.latencies.values() for one in listed]
@@ -256,7 +281,7 @@ async def take(port: int, mix: Any, order: dict[str, Any]) -> dict[str, Any]:
         for kind, listed in step.latencies.items()
     }
     return {
-        "due": len(due),
+        "due": step.due,
         "in_time": step.in_time,
         "statuses": step.statuses,
         "broken": step.broken,
@@ -267,6 +292,7 @@ async def take(port: int, mix: Any, order: dict[str, Any]) -> dict[str, Any]:
         "lag_p99_ms": quantile(step.lags, 0.99) * 1e3 if step.lags else 0.0,
         "cpu_seconds": spent,
         "seconds": lasted,
+        "sent_for_seconds": step.seconds,
     }
 
 
@@ -278,8 +304,13 @@ async def main(port: int, mix: Any) -> None:
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
     print(json.dumps({"ready": True}), flush=True)
-    while line := await lines.readline():
-        print(json.dumps(await take(port, mix, json.loads(line))), flush=True)
+    # Read ahead: a line that comes while a step runs ends it.
+    following = asyncio.ensure_future(lines.readline())
+    while line := await following:
+        following = asyncio.ensure_future(lines.readline())
+        order = json.loads(line)
+        if "rate" in order:  # a stop that came too late is none
+            print(json.dumps(await take(port, mix, order, following)), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,18 +24,18 @@ SHARES = {
     "leaderboards and statistics": 0.05,
 }
 KEYS, OWNERS, NAMES = 50_000, 5_000, 5_000
-"""How many different ones are asked for."""
+"""How many different ones are asked for, at most: drawn over the whole world."""
 BOARDS = ("clients", "paid", "newest", "busiest")
 
 _TOP: LiteralString = """
 SELECT chain_id, agent_id FROM agent_stats ORDER BY feedback_count DESC LIMIT 1000
 """
 _SOME: LiteralString = """
-SELECT chain_id, agent_id, owner FROM agent TABLESAMPLE SYSTEM ($1) REPEATABLE (1) LIMIT $2
+SELECT chain_id, agent_id, owner FROM agent TABLESAMPLE SYSTEM ($1) REPEATABLE (1)
 """
 _NAMES: LiteralString = """
 SELECT name FROM agent_profile TABLESAMPLE SYSTEM ($1) REPEATABLE (1)
- WHERE name IS NOT NULL AND name <> '' LIMIT $2
+ WHERE name IS NOT NULL AND name <> ''
 """
 _COUNT: LiteralString = "SELECT greatest(reltuples, 1) FROM pg_class WHERE relname = 'agent'"
 
@@ -44,18 +44,19 @@ async def mix_of(dsn: str, seed: int = 1) -> Mix:
     """The mix over a world: the most rated agents are those that are asked for most."""
     chance = random.Random(seed)
     async with connection(dsn) as conn:
-        share = min(100.0, 100.0 * 2 * KEYS / await conn.fetchval(_COUNT))
+        share = min(100.0, 100.0 * KEYS / await conn.fetchval(_COUNT))
         top = [f"{row[0]}:{row[1]}" for row in await conn.fetch(_TOP)]
-        rows = await conn.fetch(_SOME, share, KEYS)
-        names = [row[0] for row in await conn.fetch(_NAMES, share, NAMES)]
+        rows = await conn.fetch(_SOME, share)
+        names = [row[0] for row in await conn.fetch(_NAMES, share)]
+    # Rows come as the table has them, one chain after the other: a part would be of some chains.
+    chance.shuffle(rows)
+    chance.shuffle(names)
     some = [f"{row['chain_id']}:{row['agent_id']}" for row in rows]
-    chance.shuffle(some)
     keys = list(dict.fromkeys([*top, *some]))
-    owners = list(dict.fromkeys("0x" + row["owner"].hex() for row in rows[:OWNERS]))
-    chance.shuffle(owners)
+    owners = list(dict.fromkeys("0x" + row["owner"].hex() for row in rows))[:OWNERS]
     paths = {
         "agent by key": [f"/v1/agents/{key}" for key in keys],
-        "search": [f"/v1/agents?{urlencode(one)}" for one in searches(names, chance)],
+        "search": [f"/v1/agents?{urlencode(one)}" for one in searches(names[:NAMES], chance)],
         "feedback page": [f"/v1/agents/{key}/feedback" for key in keys],
         "reputation": [f"/v1/agents/{key}/reputation" for key in keys],
         "agents of an owner": [f"/v1/agents?owner={owner}" for owner in owners],

@@ -1,26 +1,32 @@
 """Reads by key and pages of them, in SQL, at 10 k, 100 k and 1 M agents.
 
-What is asked is what the API asks: each function of the store is called once to see its statement
-and arguments, which are then fetched by the driver, prepared, on one connection of the product's
-pool: that is the ratio of the budgets, for the baseline is fetched alike (`bench.baseline`). The
-functions themselves, into their rows, are measured beside it.
+What is asked is what the API asks: each function of the store is called with a connection that
+only listens, and the statement and arguments that it heard are fetched by the driver, prepared, on
+one connection of the product's pool: that is the ratio of the budgets, for the baseline is fetched
+alike (`bench.baseline`). The functions themselves, into their rows, are measured beside it.
 
-Keys are drawn in two ways. *Even*: any agent is as likely as any other, so most have little to
-show. *Skewed*: drawn by the feedback (or payments) about them, as readers come upon agents, so most
-pages are full. The busiest agent and the largest owner stand apart.
+Keys are drawn in two ways over the whole world (`drawing`). *Even*: any agent is as likely as any
+other, so most have little to show. *Skewed*: drawn by the feedback (or payments) about them, as
+readers come upon agents, so most pages are full. The busiest agent and the largest owner stand
+apart. Budgets are of *fresh* keys, which nobody asked for before, as the baseline's rows are;
+beside them stand *hot* ones, a few that are asked for again and again. Before a world is measured
+it is read into the page cache (`warming`), and what came from the disk in spite of that is told.
+Each line says how many were asked for (n).
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from bench import worlds
-from bench.baseline import Against, Baseline, Query, in_turns
+from bench.baseline import Against, Baseline, Query, Turns, in_turns
+from bench.drawing import Drawn, draw
 from bench.harness import Report
+from bench.warming import Warmed, fill_page_cache, read_from_disk
 from renown.store import (
     agents,
     feedback,
@@ -36,87 +42,117 @@ from renown.store import (
 from renown.store.pool import Conn, connect_pool
 from renown.store.reads import KeyArgs
 
-SECONDS = 40.0
+SECONDS = 38.0
 """For each size."""
-DRAWN = 300
-"""Keys of a kind."""
+HOT, EACH = 300, 10
+"""Keys that are asked for again and again: every tenth of the first that were drawn."""
+SETTLING = 10
+"""Hot keys of a kind that are asked before the clock runs, for the server to settle on a plan."""
+JUDGED_SECONDS, GROWTH_SECONDS, BESIDE_SECONDS = 0.12, 0.06, 0.02
+"""A turn of what has budgets of p50 and p99, of what has one of its growth, and of the rest."""
+ENOUGH = 200
+"""Of fewer, a hundredth is one or two: no p99 is given, unless it has a budget."""
 ROWS = 20
 """Rows of a page, and one more is asked for, to know whether there is a next."""
 URI_CUT_BYTES, LISTED_CUT_BYTES, LABEL_CUT_BYTES = 16_384, 1_024, 1_024
-DEEP_PAGES = 50
 KEY, PAGE, BOARD, GROWTH = 1.5, 3.0, 2.0, 1.3
 
-Read = Callable[[Conn], Awaitable[Any]]
+Read = Callable[[Conn, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of read, with as many arguments as were drawn."""
+    """One kind of read, and whom it asks about: different ones, or one."""
 
     name: str
-    reads: Sequence[Read]
+    read: Read
+    whom: Sequence[Any]
     limit: float | None = None
+    """Of p50 and of p99, as multiples of the baseline's."""
     is_keyed: bool = False
     """Whether growth has a budget."""
 
+    @property
+    def hot(self) -> list[Any]:
+        """Those who are asked about again and again."""
+        return list(self.whom[: HOT * EACH : EACH]) if len(self.whom) > 2 * HOT else []
+
+    @property
+    def fresh(self) -> list[Any]:
+        """All others, in the order in which they were drawn; where there are few, all."""
+        if not self.hot:
+            return list(self.whom)
+        first = [one for n, one in enumerate(self.whom[: HOT * EACH]) if n % EACH]
+        return [*first, *self.whom[HOT * EACH :]]
+
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """Whom to ask about in a world."""
+class World:
+    """What was found in one."""
 
-    even: list[KeyArgs]
-    uuids: list[KeyArgs]
-    skewed: list[KeyArgs]
-    paid: list[KeyArgs]
-    owners: list[bytes]
-    busiest: KeyArgs
-    most_paid: KeyArgs
-    largest_owner: bytes
-    client: bytes
-    rare_tag: bytes
-    deep: feedback.After
+    warmed: Warmed
+    from_disk_bytes: int
+    """Read from the machine's disks while it was measured, by anybody."""
+    kinds: list[Kind]
+    fresh: dict[str, Against]
+    hot: dict[str, Against]
+    rows: dict[str, Against]
 
 
 def measure(seconds: float = SECONDS) -> Report:
     """Of the worlds of `bench.worlds`."""
     sizes = worlds.sizes()
     report = Report("reads", f"{', '.join(sizes)} agents, pages of {ROWS}")
-    found: dict[str, dict[str, Against]] = {}
-    plain: dict[str, Kind] = {}
-    for size in sizes:
-        kinds, taken = asyncio.run(_ask(worlds.dsn(size), seconds))
-        for kind in kinds:
-            plain[kind.name] = kind
-        for name, against in taken.items():
-            found.setdefault(name, {})[size] = against
+    found = {size: asyncio.run(_ask(worlds.dsn(size), seconds)) for size in sizes}
+    for size, world in found.items():
+        report.add(f"{size} read into the page cache beforehand", str(world.warmed))
+        report.add(
+            "… read from disks by anybody while measuring", f"{world.from_disk_bytes / 1e6:,.0f} MB"
+        )
+    for kind in found[sizes[-1]].kinds:
+        _judge(report, kind, found)
+    names = found[sizes[-1]].fresh
     report.numbers["latency"] = {
-        name: {size: _numbers(against) for size, against in by_size.items()}
-        for name, by_size in found.items()
+        name: {size: _numbers(world.fresh[name]) for size, world in found.items()} for name in names
     }
-    for name, kind in plain.items():
-        _judge(report, kind, found[name], found.get(_into_rows(name)), sizes)
+    for beside in ("hot", "rows"):
+        report.numbers[f"latency, {beside}"] = {
+            name: {size: _numbers(getattr(world, beside)[name]) for size, world in found.items()}
+            for name in names
+            if all(name in getattr(world, beside) for world in found.values())
+        }
     return report
 
 
-def _judge(
-    report: Report,
-    kind: Kind,
-    bare: dict[str, Against],
-    rows: dict[str, Against] | None,
-    sizes: Sequence[str],
-) -> None:
-    last = bare[sizes[-1]]
-    said = str(last)
-    if rows is not None:
-        said += f"; into rows {rows[sizes[-1]].p50_ratio:.2f} ×"
-    if kind.limit is None:
-        report.add(kind.name, said)
-    else:
-        report.add(kind.name, said, f"p50 <= {kind.limit:g} x", last.p50_ratio <= kind.limit)
-    if len(sizes) > 1 and kind.is_keyed:
-        growth = last.p50_ratio / bare[sizes[0]].p50_ratio
-        name = f"{kind.name}: growth {sizes[0]} to {sizes[-1]}"
+def _judge(report: Report, kind: Kind, found: dict[str, World]) -> None:
+    *_, (size, last) = found.items()
+    fresh, limit = last.fresh[kind.name], kind.limit
+    beside = [
+        (label, held[kind.name])
+        for label, held in (("hot", last.hot), ("into rows", last.rows))
+        if kind.name in held
+    ]
+    for share, name in (("p50", kind.name), ("p99", "… p99")):
+        if share == "p99" and limit is None and fresh.rounds < ENOUGH:
+            continue
+        ratio: float = getattr(fresh, f"{share}_ratio")
+        said = [f"{getattr(fresh, share) * 1e6:,.0f} µs, {ratio:.2f} ×"]
+        said += [f"{label} {getattr(one, f'{share}_ratio'):.2f} ×" for label, one in beside]
+        if share == "p50":
+            said.append(f"n {fresh.rounds:,}{_said_again(fresh.rounds, len(kind.fresh))}")
+        held = () if limit is None else (f"{share} <= {limit:g} x", ratio <= limit)
+        report.add(name, "; ".join(said), *held)
+    first_size, first = next(iter(found.items()))
+    if first_size != size and kind.is_keyed:
+        growth = fresh.p50_ratio / first.fresh[kind.name].p50_ratio
+        name = f"{kind.name}: growth {first_size} to {size}"
         report.add(name, f"{growth:.2f} x", f"<= {GROWTH} x", growth <= GROWTH)
+
+
+def _said_again(asked: int, keys: int) -> str:
+    if keys == 1:
+        return " of one key"
+    return ", some again" if asked > keys else ""
 
 
 def _numbers(against: Against) -> dict[str, float]:
@@ -129,80 +165,109 @@ def _numbers(against: Against) -> dict[str, float]:
     }
 
 
-async def _ask(dsn: str, seconds: float) -> tuple[list[Kind], dict[str, Against]]:
+async def _ask(dsn: str, seconds: float) -> World:
+    warmed = await fill_page_cache(dsn)
     pool = await connect_pool(dsn, min_size=1, max_size=1)
     try:
         async with pool.connection() as conn:
-            kinds = _kinds(await _draw(conn))
-            queries: dict[str, list[Query]] = {}
-            for kind in kinds:
-                queries[kind.name] = [await _bare(conn, read) for read in kind.reads]
-                if kind.limit is not None:
-                    queries[_into_rows(kind.name)] = [_through(conn, read) for read in kind.reads]
-            for kind in kinds:
-                for query in queries[kind.name]:
-                    await query()
+            kinds = _kinds(await draw(conn, ROWS))
+            turns = await _turns(conn, kinds)
             baseline = await Baseline(conn).ready()
-            return kinds, await in_turns(baseline, queries, seconds)
+            before = read_from_disk()
+            taken = await in_turns(baseline, turns, seconds)
+            read = read_from_disk() - before
     finally:
         await pool.close()
+    by_label: dict[str, dict[str, Against]] = {label: {} for label in ("fresh", "hot", "rows")}
+    for labelled, against in taken.items():
+        label, _, name = labelled.partition(" ")
+        by_label[label][name] = against
+    return World(warmed, read, kinds, **by_label)
 
 
-def _into_rows(name: str) -> str:
-    return f"{name}, into rows"
+async def _turns(conn: Conn, kinds: Sequence[Kind]) -> dict[str, Turns]:
+    """Everything that takes turns: `fresh`, `hot` or `rows`, a space, the name of the kind."""
+    turns: dict[str, Turns] = {}
+    for kind in kinds:
+        await _one_statement(conn, kind)
+        fresh, hot, is_judged = kind.fresh, kind.hot, kind.limit is not None
+        bare = partial(_bare, conn, kind.read)
+        for one in (hot or fresh)[:SETTLING]:
+            await (await bare(one))()
+        seconds = GROWTH_SECONDS if kind.is_keyed else BESIDE_SECONDS
+        if is_judged:
+            seconds = JUDGED_SECONDS
+        turns[f"fresh {kind.name}"] = Turns(_cycled(bare, fresh), seconds)
+        if hot and is_judged:
+            for one in hot:
+                await (await bare(one))()
+            turns[f"hot {kind.name}"] = Turns(_cycled(bare, hot), BESIDE_SECONDS)
+        if is_judged:
+            through = partial(_through, conn, kind.read)
+            # From the other end: those who come last are not reached by the above.
+            turns[f"rows {kind.name}"] = Turns(_cycled(through, fresh[::-1]), BESIDE_SECONDS)
+    return turns
+
+
+def _cycled(
+    make: Callable[[Any], Awaitable[Query]], whom: Sequence[Any]
+) -> Callable[[], Awaitable[Query]]:
+    asked = 0
+
+    def following() -> Awaitable[Query]:
+        nonlocal asked
+        one = whom[asked % len(whom)]
+        asked += 1
+        return make(one)
+
+    return following
 
 
 # What is asked -----------------------------------------------------------------------------------
 
 
 def _kinds(drawn: Drawn) -> list[Kind]:
-    even, skewed, one = drawn.even, drawn.skewed, [drawn.busiest]
-    hundreds = [even[at : at + 100] for at in range(0, len(even) - 99, 100)]
+    even, skewed, paid, one = drawn.even.hand, drawn.skewed.hand, drawn.paid.hand, [drawn.busiest]
+    some = even()
+    hundreds = [some[at : at + 100] for at in range(0, len(some) - 99, 100)]
     return [
-        Kind("agent by key, even", _each(_agent, even), KEY, True),
-        Kind("agent by key, skewed", _each(_agent, skewed), KEY, True),
-        Kind("agent by UUID, even", _each(_agent, drawn.uuids), None, True),
-        Kind("reputation summary, even", _each(_reputation, even), KEY, True),
-        Kind("reputation summary, skewed", _each(_reputation, skewed), KEY, True),
-        Kind("reputation summary, busiest agent", _each(_reputation, one)),
-        Kind("stats, even", _each(read_stats.of_agent, even), KEY, True),
-        Kind("stats, skewed", _each(read_stats.of_agent, drawn.paid), KEY, True),
-        Kind("owner's agents, drawn by agent", _each(_owned, drawn.owners), PAGE),
-        Kind("owner's agents, largest owner", _each(_owned, [drawn.largest_owner]), PAGE),
-        Kind("feedback page, even", _each(_given(), even), PAGE),
-        Kind("feedback page, skewed", _each(_given(), skewed), PAGE),
-        Kind("feedback page, busiest agent", _each(_given(), one), PAGE),
-        Kind("feedback page, busiest agent, deep", _each(_given(after=drawn.deep), one)),
+        Kind("agent by key, even", _agent, even(), KEY, True),
+        Kind("agent by key, skewed", _agent, skewed(), KEY, True),
+        Kind("agent by UUID, even", _agent, drawn.uuids, None, True),
+        Kind("reputation summary, even", _reputation, even(), KEY, True),
+        Kind("reputation summary, skewed", _reputation, skewed(), KEY, True),
+        Kind("reputation summary, busiest agent", _reputation, one),
+        Kind("stats, even", read_stats.of_agent, even(), KEY, True),
+        Kind("stats, skewed", read_stats.of_agent, paid(), KEY, True),
+        Kind("owner's agents, drawn by agent", _owned, drawn.owners, PAGE),
+        Kind("owner's agents, largest owner", _owned, [drawn.largest_owner], PAGE),
+        Kind("page of all agents, a fifth deep", _newest, drawn.places),
+        Kind("feedback page, even", _given(), even(), PAGE),
+        Kind("feedback page, skewed", _given(), skewed(), PAGE),
+        Kind("feedback page, busiest agent", _given(), one, PAGE),
+        Kind("feedback page, busiest agent, deep", _given(after=drawn.deep), one),
         Kind(
             "feedback page, busiest agent, one client",
-            _each(_given(feedback.Filter(client=drawn.client)), one),
+            _given(feedback.Filter(client=drawn.client)),
+            one,
         ),
         Kind(
             "feedback page, busiest agent, rare tag",
-            _each(_given(feedback.Filter(tag1=drawn.rare_tag)), one),
+            _given(feedback.Filter(tag1=drawn.rare_tag)),
+            one,
         ),
-        Kind("payment page, even", _each(_paid, even), PAGE),
-        Kind("payment page, skewed", _each(_paid, drawn.paid), PAGE),
-        Kind("payment page, most paid agent", _each(_paid, [drawn.most_paid]), PAGE),
-        *(
-            Kind(f"leaderboard, {kind}", _each(_board, [kind]), BOARD)
-            for kind in leaderboards.KINDS
-        ),
-        Kind("history page, skewed", _each(_told, skewed)),
-        Kind("history page, busiest agent", _each(_told, one)),
-        Kind("validations, even", _each(_validated, even), None, True),
-        Kind("registration, even", _each(_document, even), None, True),
-        Kind("endpoints, even", _each(read_endpoints.declared, even), None, True),
-        Kind("metadata, even", _each(_described, even), None, True),
-        Kind("batch of 100, even", _each(_many, hundreds)),
+        Kind("payment page, even", _paid, even(), PAGE),
+        Kind("payment page, skewed", _paid, paid(), PAGE),
+        Kind("payment page, most paid agent", _paid, [drawn.most_paid], PAGE),
+        *(Kind(f"leaderboard, {kind}", _board, [kind], BOARD) for kind in leaderboards.KINDS),
+        Kind("history page, skewed", _told, skewed()),
+        Kind("history page, busiest agent", _told, one),
+        Kind("validations, even", _validated, even(), None, True),
+        Kind("registration, even", _document, even(), None, True),
+        Kind("endpoints, even", read_endpoints.declared, even(), None, True),
+        Kind("metadata, even", _described, even(), None, True),
+        Kind("batch of 100, even", _many, hundreds),
     ]
-
-
-def _each(read: Callable[[Conn, Any], Awaitable[Any]], whom: Sequence[Any]) -> list[Read]:
-    def about(one: Any) -> Read:
-        return lambda conn: read(conn, one)
-
-    return [about(one) for one in whom]
 
 
 def _agent(conn: Conn, key: KeyArgs) -> Awaitable[Any]:
@@ -215,6 +280,10 @@ def _reputation(conn: Conn, key: KeyArgs) -> Awaitable[Any]:
 
 def _owned(conn: Conn, owner: bytes) -> Awaitable[Any]:
     return agents.of_owner(conn, owner, limit=ROWS + 1, uri_cut_bytes=LISTED_CUT_BYTES)
+
+
+def _newest(conn: Conn, after: agents.After) -> Awaitable[Any]:
+    return agents.newest(conn, after=after, limit=ROWS + 1, uri_cut_bytes=LISTED_CUT_BYTES)
 
 
 def _given(
@@ -254,30 +323,56 @@ def _board(conn: Conn, kind: leaderboards.Kind) -> Awaitable[Any]:
     return leaderboards.page(conn, kind, leaderboards.ALL_MAINNETS, limit=ROWS + 1)
 
 
+class _Heard(Exception):
+    """What a listening connection was asked for."""
+
+    def __init__(self, how: str, statement: str, args: tuple[Any, ...]) -> None:
+        self.how, self.statement, self.args = how, statement, args
+
+
+class _Listening:
+    """Stands for a connection; whoever asks it is stopped there."""
+
+    async def fetch(self, statement: str, *args: Any) -> Any:
+        raise _Heard("fetch", statement, args)
+
+    async def fetchrow(self, statement: str, *args: Any) -> Any:
+        raise _Heard("fetchrow", statement, args)
+
+
 class _Overheard:
-    """Stands for a connection, and keeps what it was asked for."""
+    """Stands for a connection, and counts what it is asked for."""
 
     def __init__(self, conn: Conn) -> None:
         self._conn = conn
-        self.asked: list[tuple[str, str, tuple[Any, ...]]] = []
+        self.asked = 0
 
     async def fetch(self, statement: str, *args: Any) -> Any:
-        self.asked.append(("fetch", statement, args))
+        self.asked += 1
         return await self._conn.fetch(statement, *args)
 
     async def fetchrow(self, statement: str, *args: Any) -> Any:
-        self.asked.append(("fetchrow", statement, args))
+        self.asked += 1
         return await self._conn.fetchrow(statement, *args)
+
+
+async def _one_statement(conn: Conn, kind: Kind) -> None:
+    """A read of several statements would be measured by its first alone."""
+    overheard = _Overheard(conn)
+    await kind.read(cast(Conn, overheard), (kind.hot or kind.fresh)[0])
+    if overheard.asked != 1:
+        raise RuntimeError(f"{kind.name} takes {overheard.asked} statements")
 
 
 _prepared: dict[tuple[int, str], Any] = {}
 
 
-async def _bare(conn: Conn, read: Read) -> Query:
+async def _bare(conn: Conn, read: Read, whom: Any) -> Query:
     """The one statement of `read`, prepared."""
-    overheard = _Overheard(conn)
-    await read(cast(Conn, overheard))
-    ((how, text, args),) = overheard.asked
+    try:
+        await read(cast(Conn, _Listening()), whom)
+    except _Heard as heard:
+        how, text, args = heard.how, heard.statement, heard.args
     place = (id(conn), text)
     if place not in _prepared:
         _prepared[place] = await conn.prepare(text)
@@ -285,87 +380,5 @@ async def _bare(conn: Conn, read: Read) -> Query:
     return lambda: fetch(*args)
 
 
-def _through(conn: Conn, read: Read) -> Query:
-    return lambda: read(conn)
-
-
-# Whom --------------------------------------------------------------------------------------------
-
-_COUNTS = "SELECT chain_id, count(*) FROM agent GROUP BY chain_id ORDER BY chain_id"
-_UUIDS = """
-SELECT a.uuid FROM unnest($1::bigint[], $2::bigint[]) AS w (chain_id, agent_id)
-  JOIN agent a USING (chain_id, agent_id)
-"""
-_OWNERS = _UUIDS.replace("a.uuid", "a.owner")
-_SAMPLED = "SELECT chain_id, agent_id FROM {} TABLESAMPLE SYSTEM ($1) REPEATABLE (1)"
-_ESTIMATED = """
-SELECT greatest(1, sum(reltuples))::float8 FROM pg_class
- WHERE relkind = 'r' AND (relname = $1 OR relname LIKE $1 || '\\_c%')
-"""
-_BUSIEST = """
-SELECT chain_id, agent_id FROM agent_stats ORDER BY feedback_count DESC, chain_id, agent_id LIMIT 1
-"""
-_MOST_PAID = """
-SELECT chain_id, agent_id FROM agent_payment_stats
- ORDER BY payment_count DESC, chain_id, agent_id LIMIT 1
-"""
-_LARGEST = "SELECT owner FROM agent GROUP BY owner ORDER BY count(*) DESC, owner LIMIT 1"
-_CLIENT = """
-SELECT client FROM feedback_given WHERE chain_id = $1 AND agent_id = $2
- ORDER BY block_number, log_index LIMIT 1
-"""
-_RARE_TAG = """
-SELECT tag1 FROM agent_tag_stats
- WHERE chain_id = $1 AND agent_id = $2 AND live_count > 0 ORDER BY live_count, tags_hash LIMIT 1
-"""
-_DEEP = """
-SELECT block_number, log_index FROM feedback_given WHERE chain_id = $1 AND agent_id = $2
- ORDER BY block_number DESC, log_index DESC OFFSET $3 LIMIT 1
-"""
-
-
-async def _draw(conn: Conn) -> Drawn:
-    chance = random.Random(1)
-    counts = await conn.fetch(_COUNTS)
-    chains, weights = [row[0] for row in counts], [row[1] for row in counts]
-    even = []
-    for chain_id in chance.choices(chains, weights, k=DRAWN):
-        last = weights[chains.index(chain_id)] - 1  # ids are gapless from 0
-        even.append((chain_id, chance.randint(0, last)))
-    columns = [key[0] for key in even], [key[1] for key in even]
-    skewed = await _sampled(conn, "feedback_given", chance)
-    busiest = await conn.fetchrow(_BUSIEST)
-    most_paid = await conn.fetchrow(_MOST_PAID)
-    assert busiest is not None
-    assert most_paid is not None
-    pages = DEEP_PAGES * ROWS
-    deep = await conn.fetchrow(_DEEP, *busiest, pages)
-    while deep is None:  # of a small world
-        pages //= 2
-        deep = await conn.fetchrow(_DEEP, *busiest, pages)
-    return Drawn(
-        even=[_key(key) for key in even],
-        uuids=[KeyArgs(None, None, row[0]) for row in await conn.fetch(_UUIDS, *columns)],
-        skewed=skewed,
-        paid=await _sampled(conn, "payment", chance),
-        owners=[row[0] for row in await conn.fetch(_OWNERS, *columns)],
-        busiest=_key(busiest),
-        most_paid=_key(most_paid),
-        largest_owner=await conn.fetchval(_LARGEST),
-        client=await conn.fetchval(_CLIENT, *busiest),
-        rare_tag=await conn.fetchval(_RARE_TAG, *busiest),
-        deep=feedback.After(*deep),
-    )
-
-
-async def _sampled(conn: Conn, table: str, chance: random.Random) -> list[KeyArgs]:
-    """Agents by the rows of a table about them: who has a hundred is as likely as that."""
-    rows = await conn.fetchval(_ESTIMATED, table)
-    share = min(100.0, 400.0 * DRAWN / rows)
-    found = await conn.fetch(_SAMPLED.format(table), share)
-    chance.shuffle(found)
-    return [_key(row) for row in found[:DRAWN]]
-
-
-def _key(row: Any) -> KeyArgs:
-    return KeyArgs(row[0], row[1], None)
+async def _through(conn: Conn, read: Read, whom: Any) -> Query:
+    return lambda: read(conn, whom)

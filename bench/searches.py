@@ -1,13 +1,15 @@
 """What people search for, asked of a world: kinds of searches, each of many of its own making.
 
 All is drawn from the world itself, evenly from the distinct words of a class, so that each world
-is asked for what is common, middling or rare in it. The same world and seed give the same searches.
+is asked for what is common, middling or rare in it. No search of a kind comes twice before all of
+them were asked. The same world and seed give the same searches.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any, LiteralString
 
 import msgspec
@@ -22,8 +24,8 @@ from renown.store.search_wanted import Order, Wanted
 
 ROWS = 20
 """Rows of a page."""
-DISTINCT = 40
-"""Searches of each kind, each asked several times."""
+DISTINCT = 600
+"""Searches of a kind, or as many as there are different ones of it."""
 KINDS = ("chain", "kind", "alive", "trust")
 
 _WORDS: LiteralString = """
@@ -36,7 +38,7 @@ WITH pages AS (SELECT greatest(relpages, 1) AS number FROM pg_class WHERE relnam
 SELECT tsvector_to_array(p.words), p.owner, p.name_key
   FROM agent_profile p
  WHERE p.ctid = any (ARRAY(
-       SELECT format('(%s,1)', i * number / 1000)::tid FROM pages, generate_series(0, 999) AS i))
+       SELECT format('(%s,1)', i * number / 2000)::tid FROM pages, generate_series(0, 1999) AS i))
 """
 _CHAINS: LiteralString = """
 SELECT substr(term, 7)::bigint FROM term_count WHERE term LIKE 'chain=%'
@@ -48,8 +50,8 @@ class Drawn(msgspec.Struct, frozen=True):
     """What searches are made of.
 
     Attributes:
-        common: the twenty words that most agents have.
-        middling: the words of the ranks 100 to 400.
+        common: the hundred words that most agents have.
+        middling: the words of the ranks 100 to 700, as far as statistics go.
         rare: words that are in no statistics, as they stand in agents drawn evenly.
         terms: the kinds and values that statistics know, by share of agents, highest first.
         owners: of agents drawn evenly: the large ones are among them more often.
@@ -87,12 +89,12 @@ async def drawn(conn: Conn, seed: int = 2) -> Drawn:
     named = sorted({name for _, _, name in rows if name and _can_be_misspelt(name)})
     chance.shuffle(named)
     return Drawn(
-        common=words[:20],
-        middling=words[100:400],
-        rare=rare[: 2 * DISTINCT],
+        common=words[:100],
+        middling=words[100:700],
+        rare=sorted(set(rare)),
         terms=[(word, share) for word, share in shares if "=" in word],
-        owners=[owner.hex() for _, owner, _ in rows[: 2 * DISTINCT]],
-        names=[(name, misspelt(name, chance)) for name in named[: 2 * DISTINCT]],
+        owners=[owner.hex() for _, owner, _ in rows],
+        names=[(name, misspelt(name, chance)) for name in named],
         chains=[row[0] for row in await conn.fetch(_CHAINS)],
     )
 
@@ -117,56 +119,74 @@ def _can_be_misspelt(name: str) -> bool:
     return name.isascii() and any(name[n : n + 4].isalpha() for n in range(len(name) - 3))
 
 
-async def mix(conn: Conn, plans: Plans, world: Drawn, seed: int = 3) -> dict[str, list[Query]]:
+async def mix(conn: Conn, asking: Asking, world: Drawn, seed: int = 3) -> dict[str, list[Query]]:
     """The stated mix: kinds of searches by name, in the order in which they are reported."""
     chance = random.Random(seed)
-    ask = Asking(conn, plans)
-    every = range(DISTINCT)
-
-    def pick(words: Sequence[str]) -> str:
-        return chance.choice(words)
-
-    largest, smallest = world.chains[0], world.chains[-1]
+    ask = asking
+    common, middling, rare = world.common, world.middling, world.rare
+    largest = world.chains[0]
     mixes = (
         f"kind:mcp chain:{largest}",
         "kind:a2a NOT x402:yes",
         "state:strict trust:reputation",
     )
-    skills = [term[6:] for term, _ in world.terms if term.startswith("skill=")][:DISTINCT]
-    findings = [code for term, _ in world.terms if (code := term[8:]) in FINDINGS]
-    alone = (
-        *(f"chain:{chain}" for chain in world.chains),
-        *("kind:mcp", "kind:a2a alive:yes", "alive:yes", f"alive:yes chain:{smallest}"),
-        *(f"finding:{finding}" for finding in findings[:8]),
-    )
+    skills = [term[6:] for term, _ in world.terms if term.startswith("skill=")]
+
+    def some(kinds: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+        found = sorted({tuple(one) for one in kinds})
+        return chance.sample(found, min(DISTINCT, len(found)))
+
+    owners = [f"owner:0x{owner}" for owner in world.owners]
     return {
-        "common word": [ask.ranked(pick(world.common)) for _ in every],
-        "middling word": [ask.ranked(pick(world.middling)) for _ in every],
-        "rare word": [ask.ranked(pick(world.rare)) for _ in every],
-        "two words": [ask.ranked(f"{pick(world.common)} {pick(world.middling)}") for _ in every],
-        "text and filters": [ask.ranked(pick(world.common), mixes[n % 3]) for n in every],
-        "filters": [ask.ordered(pick(alone)) for _ in every],
-        "skill and alive": [ask.ordered(f'skill:"{pick(skills)}" alive:yes') for _ in every],
-        "owner": [ask.ordered(f"owner:0x{pick(world.owners)}") for _ in every],
-        "owner and common word": [
-            ask.ranked(pick(world.common), f"owner:0x{pick(world.owners)}") for _ in every
+        "common word": [ask.ranked(word) for (word,) in some(zip(common, strict=True))],
+        "middling word": [ask.ranked(word) for (word,) in some(zip(middling, strict=True))],
+        "rare word": [ask.ranked(word) for (word,) in some(zip(rare, strict=True))],
+        "two words": [ask.ranked(" ".join(two)) for two in some(product(common, middling))],
+        "text and filters": [ask.ranked(*two) for two in some(product(common, mixes))],
+        "filters": [ask.ordered(terms) for (terms,) in some(zip(_alone(world), strict=True))],
+        "skill and alive": [
+            ask.ordered(f'skill:"{skill}" alive:yes') for (skill,) in some(zip(skills, strict=True))
         ],
-        "newest with a text": [ask.ordered("", pick(world.common), "newest") for _ in every],
-        "deep page": [await _deep(conn, plans, pick(world.common)) for _ in range(10)],
+        "owner": [ask.ordered(owner) for (owner,) in some(zip(owners, strict=True))],
+        "owner and common word": [ask.ranked(*two) for two in some(product(common, owners))],
+        "newest with a text": [
+            ask.ordered("", word, "newest") for (word,) in some(zip(common, strict=True))
+        ],
+        "deep page": [await _deep(conn, ask, word) for word in chance.sample(common, 20)],
         "typo": [ask.alike(typed) for _, typed in world.names[:DISTINCT]],
         "facets, few matches": [
-            ask.counted(pick(world.middling), "kind:mcp alive:yes") for _ in every
+            ask.counted(word, "kind:mcp alive:yes") for (word,) in some(zip(middling, strict=True))
         ],
-        "facets, many matches": [ask.counted(pick(world.common)) for _ in every],
+        "facets, many matches": [ask.counted(word) for (word,) in some(zip(common, strict=True))],
         "facets, all agents": [lambda: facets.kept(conn, KINDS, None)],
     }
 
 
-class Asking:
-    """Searches as the API makes them, on one connection."""
+def _alone(world: Drawn) -> list[str]:
+    """Filters without a text: each of the frequent conditions, and pairs of them on each chain."""
+    chains = [f"chain:{chain}" for chain in world.chains]
+    findings = [f"finding:{code}" for term, _ in world.terms if (code := term[8:]) in FINDINGS]
+    others = (
+        *("kind:mcp", "kind:a2a", "kind:web", "kind:mcp kind:a2a", "kind:a2a alive:yes"),
+        *("alive:yes", "alive:no", "alive:yes x402:yes", "NOT alive:yes", "NOT x402:yes"),
+        *("state:strict", "state:tolerant", "state:none", "verified:yes", "x402:yes"),
+        *("trust:reputation", "trust:tee-attestation kind:mcp", "active:yes", "active:no"),
+        *findings[:20],
+    )
+    pairs = (f"{one} {chain}" for one, chain in product(others, chains))
+    return sorted({*chains, *others, *pairs})
 
-    def __init__(self, conn: Conn, plans: Plans) -> None:
-        self._conn, self._plans = conn, plans
+
+class Asking:
+    """Searches as the API makes them, on one connection, with what a process learns of them."""
+
+    def __init__(self, conn: Conn) -> None:
+        self._conn, self._plans = conn, Plans()
+
+    async def forget(self) -> None:
+        """Be a process that has just read how large the table and its indexes are, and no more."""
+        self._plans = Plans()
+        await self._plans.rows(self._conn)
 
     def ranked(self, text: str, terms: str = "") -> Query:
         wanted = self._wanted(text, terms)
@@ -198,12 +218,13 @@ class Asking:
         return Wanted(text=text, terms=filters.expression(terms) if terms else "")
 
 
-async def _deep(conn: Conn, plans: Plans, text: str) -> Query:
+async def _deep(conn: Conn, ask: Asking, text: str) -> Query:
     """The page behind a thousand rows."""
     wanted, place = Wanted(text=text), None
+    plans = Plans()
     for _ in range(10):
         page = await search.in_order(conn, plans, wanted, after=place, limit=100, uri_cut_bytes=0)
         if len(page.found) <= 100:
             break
         place = page.found[-2].place
-    return Asking(conn, plans).ordered("", text, after=place)
+    return ask.ordered("", text, after=place)

@@ -17,6 +17,7 @@ from bench.queries import (
     searching,
 )
 from bench.queries.model import Query, statements
+from renown.store.search_plan import BANDS
 
 __all__ = ["CATALOGUE", "KEPT_FOR", "PARTS", "Query", "statements"]
 
@@ -29,7 +30,6 @@ CATALOGUE: dict[str, Query] = {
 
 PARTS = frozenset(
     {
-        "agents.beside_heads",
         "audit_proofs.checkpoint",
         "audit_reading.columns",
         "audit_retention.ranges",
@@ -40,7 +40,6 @@ PARTS = frozenset(
         "operation_rows.operation",
         "outbox_touched.of_blocks",
         "profile_material.oldest",
-        "read_attachments.by_place",
         "read_versions.sayings",
         "read_versions.stretches",
         "role_rights.r",
@@ -60,8 +59,8 @@ KEPT_FOR = {
     "api_key_by_replacement": "the foreign key of keys to those that replace them",
     "operation_by_chain": "forgetting a chain",
     **{
-        f"agent_profile_words_{tier}": "searches whose matches suffice in this tier of quality"
-        for tier in (40, 80, 104, 128, 152, 168, 184, 200)
+        f"agent_profile_words_{low}_{high}": "searches that get as far as this band of quality"
+        for low, high, _ in BANDS
     },
 }
 """Indexes that no query names, by what they are for."""

@@ -309,6 +309,12 @@ QUERIES = (
         indexes=("audit_leaf_pkey",),
     ),
     Query(
+        "audit_stream.snapshot",
+        "operator",
+        "Lets another connection see what a verification sees.",
+        "no table",
+    ),
+    Query(
         "audit_stream.size",
         "operator",
         "How many leaves there are.",

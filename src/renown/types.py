@@ -7,9 +7,9 @@ import uuid
 from typing import NewType
 
 import msgspec
-from eth_hash.auto import keccak
 
 from renown.errors import BadAddress, BadAgentKey
+from renown.keccak import keccak
 
 ChainId = NewType("ChainId", int)
 AgentId = NewType("AgentId", int)  # 0 is an agent
@@ -99,15 +99,14 @@ def parse_address(text: str) -> Address:
 def checksum_address(address: bytes) -> str:
     """EIP-55 spelling of 20 bytes."""
     plain = address.hex().encode()
-    digest = keccak(plain)
     # A letter in upper case is the one in lower case without one bit: all 40 are turned at once.
-    wanted = b"".join([_BIT_WHERE_HIGH[byte] for byte in digest[:20]])
+    wanted = keccak(plain)[:20].hex().encode().translate(_BIT_WHERE_HIGH)
     letters = plain.translate(_BIT_OF_LETTERS)
     upper = int.from_bytes(wanted) & int.from_bytes(letters)
     return "0x" + (int.from_bytes(plain) ^ upper).to_bytes(40).decode()
 
 
-_BIT_WHERE_HIGH = [bytes((0x20 * (n >> 7), 0x20 * (n >> 3 & 1))) for n in range(256)]
+_BIT_WHERE_HIGH = bytes(0x20 * (n in b"89abcdef") for n in range(256))
 _BIT_OF_LETTERS = bytes(0x20 * (n in b"abcdef") for n in range(256))
 
 

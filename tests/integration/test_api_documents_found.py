@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from renown.spec.findings import FINDINGS
+from renown.store import read_attachments
 from renown.store.pool import Conn, connect
 from tests.factories import ALICE, CAROL, DAVE, Story
 from tests.integration.api import api_on, get, refused
@@ -263,6 +264,27 @@ async def test_feedback__that_names_a_file__says_whether_it_is_what_was_promised
     assert [i["document"] is None for i in across] == [True, True, False]
     (record,) = (await get(client, f"/v1/agents/31337:0/feedback/0x{CAROL.hex()}/1"))["items"]
     assert record["document"] == file
+
+
+async def test_feedback__that_a_reorg_put_in_the_place_of_what_was_read__lends_it_no_file(
+    client: httpx.AsyncClient, database_url: str
+) -> None:
+    items = (await get(client, "/v1/agents/31337:0/feedback"))["items"]
+    (one,) = [i for i in items if i["document"] is not None]
+    block, log, transaction = (
+        one["block_number"],
+        one["log_index"],
+        bytes.fromhex(one["tx_hash"][2:]),
+    )
+    conn = await connect(database_url)
+    try:
+        still = await read_attachments.of_feedback(conn, 31337, [(block, log, transaction)])
+        other = await read_attachments.of_feedback(conn, 31337, [(block, log, bytes(32))])
+    finally:
+        await conn.close()
+
+    assert [file is None for file, _ in still.values()] == [False]
+    assert other == {}
 
 
 async def test_feedback__whose_file_is_judged_anew__has_another_etag(

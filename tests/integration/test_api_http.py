@@ -74,6 +74,8 @@ async def test_etag__only_the_head_moved__is_the_same_and_304_tells_the_new_bloc
         (f"{AGENT}/history", "revoke_unknown"), (f"{AGENT}/metadata", "metadata"),
         (f"{AGENT}/reputation", "give"), (f"{AGENT}/validations", "ask"),
         ("/v1/agents", "mint"), (f"/v1/agents?owner=0x{ALICE.hex()}", "transfer"),
+        ("/v1/agents?limit=1", "transfer_of_1"), ("/v1/agents?chain=devnet", "give"),
+        (f"/v1/agents?owner=0x{BOB.hex()}&limit=1", "transfer"),  # there is a second page now
         (f"/v1/feedback?client=0x{CAROL.hex()}", "give"),
     ],
 )  # fmt: skip
@@ -91,6 +93,7 @@ async def test_etag__something_changed__is_another(
         "metadata": lambda: story.metadata(0, b"k", b"w"),
         "ask": lambda: story.ask_validation(0, b"q"),
         "mint": lambda: story.mint(2, BOB),
+        "transfer_of_1": lambda: story.transfer(1, BOB, CAROL),
     }[changed_by]()
     # The current block is stored already.
     await _moved_to_next_block(story).write(fresh_database_url)

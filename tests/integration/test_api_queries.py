@@ -66,7 +66,8 @@ ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
     (feedback.OF_AGENT_BY_UUID, 3, feedback.FeedbackRow),
     (feedback.OF_AGENT_BY_CLIENT, 3, feedback.FeedbackRow),
     (feedback.RECORD, 3, feedback.FeedbackRow),
-    (feedback.ACROSS, H + 2, feedback.FeedbackRow),
+    (feedback.ACROSS, H, feedback.AcrossRow),
+    (feedback.ACROSS, H + 4, feedback.FeedbackRow),
     (reads_responses.RESPONSES, 4, reads_responses.ResponseRow),
     (validations.OF_AGENT, 3, validations.ValidationRow),
     (reads_reputation.KEPT, 9, reads_reputation.TagsRow),
@@ -77,7 +78,7 @@ ROWS: list[tuple[str, int, type[msgspec.Struct]]] = [
     (read_payments.OF_AGENT, 3, read_payments.PaymentRow),
     (read_payments.CLAIMS_OF_AGENT, 3, read_payments.ClaimRow),
     (read_payments.CLAIM, H, read_payments.ClaimRow),
-    (read_payments.OF_FEEDBACK, 3, read_payments.FeedbackClaim),
+    (read_attachments.OF_FEEDBACK, 10, read_payments.FeedbackClaim),
     (read_stats.STATS, H - 1, read_stats.StatsRow),
     (leaderboards.PAID, 0, leaderboards.PlaceRow),
     (read_findings.COUNTS, 0, read_findings.TermRow),
@@ -95,6 +96,8 @@ RENAMED = {
     "response_count": None,
     "writer_alive": None,
     "head": None,
+    "attached": None,
+    "feedback": None,
     "document_class": "class",
 }
 """Fields whose column has another name; None where it has none to compare."""

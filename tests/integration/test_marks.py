@@ -58,6 +58,7 @@ async def place(stored: str) -> AsyncIterator[Place]:
 
 async def test_mark__of_an_agent__shows_with_a_new_tag_and_goes_again(place: Place) -> None:
     first = await place.api.client.get(AGENT)
+    listed = await place.api.client.get("/v1/agents")
     assert first.json()["marks"] == []
 
     await place.put(f"{AGENT}/marks/suspended", "does not answer\0")
@@ -66,6 +67,12 @@ async def test_mark__of_an_agent__shows_with_a_new_tag_and_goes_again(place: Pla
 
     marked = await place.api.client.get(AGENT, headers={"If-None-Match": first.headers["etag"]})
     assert (marked.status_code, marked.json()["marks"]) == (200, ["reviewed", "suspended"])
+    again = await place.api.client.get(
+        "/v1/agents", headers={"If-None-Match": listed.headers["etag"]}
+    )
+    marks = {agent["key"]: agent["marks"] for agent in again.json()["items"]}
+    assert marks.pop(first.json()["key"]) == ["reviewed", "suspended"]
+    assert not any(marks.values())
     shown = (await place.get(f"{AGENT}/marks"))["items"]
     assert [(one["mark"], one["note"]) for one in shown] == [
         ("reviewed", ""),
@@ -81,6 +88,7 @@ async def test_mark__of_an_agent__shows_with_a_new_tag_and_goes_again(place: Pla
         )
         assert gone.status_code == 204
     assert (await place.api.client.get(AGENT)).headers["etag"] == first.headers["etag"]
+    assert (await place.api.client.get("/v1/agents")).headers["etag"] == listed.headers["etag"]
     again = await place.api.client.delete(f"{AGENT}/marks/reviewed", headers=place.operator.headers)
     assert again.json()["type"] == "/problems/not-found"
 

@@ -13,6 +13,7 @@ import pytest
 from renown.spec.events import FeedbackGiven
 from renown.store import (
     agents,
+    at_once,
     feedback,
     history,
     read_documents,
@@ -66,6 +67,41 @@ def reads(client: bytes, upto: int) -> dict[str, Read]:
             c, k, after=(NEVER, 0), limit=100, uri_cut_bytes=50
         ),
     }
+
+
+async def test_at_once__any_keys_in_any_order__is_what_each_gives_alone(
+    fresh_database_url: str,
+) -> None:
+    activity = Activity(11)
+    blocks, parent = [], bytes(32)
+    for number in range(1, BLOCKS + 1):
+        blocks.append(activity.block(number, parent, facts=6))
+        parent = blocks[-1][0].hash
+    await store_blocks(fresh_database_url, blocks)
+    keys = [(CHAIN, agent_id) for agent_id in reversed(range(20))]
+    keys[3:3] = [(CHAIN, 2**63 - 1), (CHAIN + 1, 0), keys[0]]
+    alone = [KeyArgs(*key, None) for key in keys]
+
+    pool = await connect_pool(fresh_database_url, max_size=1)
+    try:
+        async with pool.connection() as conn:
+            marking = "INSERT INTO installation_mark (chain_id, agent_id, mark) VALUES ($1, $2, $3)"
+            for mark in ("suspended", "hidden"):
+                await conn.execute(marking, CHAIN, 0, mark)
+
+            assert await at_once.agents(conn, keys, uri_cut_bytes=50) == [
+                await agents.one(conn, key, uri_cut_bytes=50) for key in alone
+            ]
+            versions = await at_once.versions(conn, keys)
+            assert versions == [await agents.version(conn, key) for key in alone]
+            page: dict[str, Any] = {"limit": 3, "cut_bytes": 50}
+            assert await at_once.reputations(conn, keys, **page) == [
+                await reads_reputation.kept(conn, key, **page) for key in alone
+            ]
+            assert any(version and version.marks for version in versions)
+            assert None in versions
+    finally:
+        await pool.close()
 
 
 async def test_reads__by_uuid__give_what_the_id_gives(database_url: str) -> None:

@@ -461,6 +461,7 @@ async def test_search__as_of__is_the_block_that_was_taken_in(client, conn) -> No
 
 async def test_agent__with_profile__shows_it_in_brief_and_changes_its_tag(client, conn) -> None:
     before = await client.get(f"/v1/agents/{CHAIN}:9")
+    page = await client.get(f"/v1/agents?chain={CHAIN}")
     await _keep_one(conn, row(9, "Mundane", "changed " * 100, kinds=("mcp",), codes=("x",)))
 
     after = await client.get(f"/v1/agents/{CHAIN}:9")
@@ -473,6 +474,10 @@ async def test_agent__with_profile__shows_it_in_brief_and_changes_its_tag(client
     assert len(profile["description"]) == 400
     assert before.headers["etag"] != after.headers["etag"]
     assert past["profile"] is None
+    known = {"If-None-Match": page.headers["etag"]}
+    again = await client.get(f"/v1/agents?chain={CHAIN}", headers=known)
+    listed = {agent["agent_id"]: agent["profile"] for agent in again.json()["items"]}
+    assert listed["9"] == profile
 
 
 async def _keep_one(conn: Any, profile: Profile) -> None:

@@ -11,12 +11,17 @@ import pytest
 
 from renown.store import facets, search
 from renown.store.pool import Conn
+from renown.store.search_plan import BANDS as BANDS_OF_QUALITY
 from renown.store.search_plan import Plan, Plans, Reach
 from renown.store.search_wanted import Order, Wanted
 
 ORDERS: tuple[Order, ...] = ("quality", "newest", "activity", "feedback")
-TAIL = Plan(scan=True, tail=True)
-WAYS = [Plan(scan=False), Plan(scan=True), TAIL, *(Plan(scan=True, within=by) for by in ORDERS[1:])]
+BANDS = Plan(scan=False, bands=True)
+TAIL = Plan(scan=False, bands=True, tail=True, most_scanned=1_000)
+WAYS = [
+    *(Plan(scan=False), Plan(scan=True), Plan(scan=True, most_scanned=10), BANDS, TAIL),
+    *(Plan(scan=True, within=by) for by in ORDERS[1:]),
+]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -27,13 +32,19 @@ class Only(Plans):
         super().__init__()
         self._way = way
 
-    def choose(self, matches: float, need: int, **about: Any) -> Plan:
-        return self.exhaustive(**about)
+    def choose(
+        self, matches: float, need: int, *, order: Order, reach: Reach, later: bool = False
+    ) -> Plan:
+        return self._serving(order, reach)
 
-    def exhaustive(self, *, order: Order = "quality", reach: Reach, **_: Any) -> Plan:
+    def exhaustive(self, *, order: Order = "quality", reach: Reach) -> Plan:
+        way = self._serving(order, reach)
+        return way if way.exhaustive and not way.bands else Plan(scan=False)
+
+    def _serving(self, order: Order, reach: Reach) -> Plan:
         way = self._way
-        if way.tail and order != "quality":
-            return Plan(scan=True)
+        if way.bands:
+            return way if order == "quality" else Plan(scan=True)
         serves = way.within is None or (way.within in reach.within and way.within != order)
         return way if serves else Plan(scan=True)
 
@@ -45,29 +56,30 @@ async def agents(conn: Conn) -> Conn:
     await conn.execute("TRUNCATE agent_profile, agent_tag_stats, agent, chain CASCADE")
     await conn.execute(
         "INSERT INTO chain (chain_id, slug, name, testnet, identity, reputation, start_block)"
-        " VALUES (1, 'one', 'One', false, decode(repeat('01', 20), 'hex'),"
-        " decode(repeat('02', 20), 'hex'), 0)"
+        " SELECT n, 'chain' || n, 'Chain', false, decode(repeat('0' || n, 20), 'hex'),"
+        " decode(repeat('02', 20), 'hex'), 0 FROM generate_series(1, 2) AS n"
     )
+    await conn.execute("INSERT INTO checkpoint (chain_id, block_number) VALUES (1, 0), (2, 0)")
     await conn.execute(
         """INSERT INTO agent (chain_id, agent_id, uuid, owner, registrant, uri, uri_block, wallet,
                   wallet_state, created_block, created_log_index, created_tx, created_at,
                   transfer_count)
-           SELECT 1, n, md5(n::text)::uuid, decode(repeat('01', 20), 'hex'),
+           SELECT 1 + n % 2, n, md5(n::text)::uuid, decode(repeat('01', 20), 'hex'),
                   decode(repeat('01', 20), 'hex'), '', 1, NULL, 'unset', n, 1,
                   sha256(int8send(n)), now(), 0 FROM generate_series(0, 299) AS n"""
     )
     await conn.executemany(
         """INSERT INTO agent_profile (chain_id, agent_id, state, terms, words, leads, quality,
                   owner, feedback_count, created_at, active_at, revision)
-           VALUES (1, $1, 'strict', $2::text[], to_tsvector('renown', $3)
+           VALUES (1 + $1::bigint % 2, $1, 'strict', $2::text[], to_tsvector('renown', $3)
                    || array_to_tsvector($2::text[]), $4, $5, '\\x01', $6, $7, $8, $1)""",
         [
             (
                 n,
-                [f"kind={chance.choice(('mcp', 'a2a'))}", "chain=1"],
+                [f"kind={chance.choice(('mcp', 'a2a'))}", f"chain={1 + n % 2}"],
                 " ".join(chance.choices(("weather", "storm", "bread"), k=3)),
                 chance.random() < 0.7,
-                chance.randint(0, 220),
+                7 * chance.randint(0, 31),  # many alike
                 chance.choice((0, 0, 1, 5, 50)),
                 START + timedelta(hours=chance.randint(0, 500)),
                 START + timedelta(hours=chance.randint(0, 500)),
@@ -78,7 +90,7 @@ async def agents(conn: Conn) -> Conn:
     await conn.executemany(
         "INSERT INTO agent_tag_stats (chain_id, agent_id, tags_hash, tag1, tag2,"
         " given_count, live_count, live_sum)"
-        " SELECT 1, agent_id, sha256($1), $1, '', 1, 1, $2::numeric FROM agent_profile"
+        " SELECT chain_id, agent_id, sha256($1), $1, '', 1, 1, $2::numeric FROM agent_profile"
         " WHERE feedback_count > 0 AND agent_id % $3 = 0",
         [(b"fast", 90 * 10**18, 2), (b"cheap", 10 * 10**18, 3)],
     )
@@ -93,7 +105,7 @@ def wanted(chance: random.Random) -> Wanted:
     early = START + timedelta(hours=chance.randint(0, 250))
     return Wanted(
         text=maybe(chance.choice(("weather", "storm or bread", "-bread"))) or "",
-        terms=maybe(chance.choice(("'kind=mcp'", "!( 'kind=mcp' )"))) or "",
+        terms=maybe(chance.choice(("'kind=mcp'", "!( 'kind=mcp' )", "'chain=1'"))) or "",
         leads=chance.random() < 0.2,
         feedback_least=maybe(chance.choice((0, 1, 5))),
         feedback_most=maybe(chance.choice((1, 5, 50))),
@@ -114,11 +126,49 @@ async def test_search__any_way_to_the_matches__finds_the_same(agents) -> None:
         pages = []
         for plans in (Plans(), *map(Only, WAYS)):
             page = await search.in_order(agents, plans, one, order, limit=25, uri_cut_bytes=0)
-            pages.append([(f.place.value, f.place.agent_id) for f in page.found])
+            pages.append([(f.place.value, f.place.chain_id, f.place.agent_id) for f in page.found])
         assert all(page == pages[0] for page in pages), (order, one)
         assert pages[0] == sorted(pages[0], reverse=True)
         found += len(pages[0])
     assert found > 60
+
+
+@pytest.mark.parametrize("terms", ["'chain=1'", "'kind=mcp'"])
+async def test_search__page_after_page_any_way__finds_all_in_order(agents, terms: str) -> None:
+    columns = "quality, chain_id, agent_id"
+    all_of_them = await agents.fetch(
+        f"SELECT {columns} FROM agent_profile WHERE words @@ $1::text::tsquery"
+        " ORDER BY quality DESC, chain_id DESC, agent_id DESC",
+        terms,
+    )
+    for plans in (Plans(), *map(Only, WAYS[:5])):
+        found: list[tuple[Any, ...]] = []
+        place = None
+        while len(found) % 20 == 0:
+            page = await search.in_order(
+                agents, plans, Wanted(terms=terms), after=place, limit=20, uri_cut_bytes=0
+            )
+            places = [one.place for one in page.found[:20]]
+            found += [(one.value, one.chain_id, one.agent_id) for one in places]
+            place = places[-1]
+        assert found == [tuple(one) for one in all_of_them]
+
+
+async def test_bands__enough_in_the_best__none_of_the_others_is_begun(agents) -> None:
+    asked = search._Search(Wanted(text="bread"), "quality", 20, 21, False, 0)
+    statement, args = asked.statement(BANDS)
+
+    async with agents.transaction():
+        await agents.execute("SET LOCAL enable_seqscan = off")
+        plan = [row[0] for row in await agents.fetch(f"EXPLAIN (ANALYZE) {statement}", *args)]
+
+    scans = [line for line in plan if "Bitmap Index Scan on agent_profile_words" in line]
+    assert [
+        name for line in scans for name in line.split() if name.startswith("agent_profile")
+    ] == [f"agent_profile_words_{low}_{high}" for low, high, _ in BANDS_OF_QUALITY]
+    begun = ["never executed" not in line for line in scans]
+    assert begun == sorted(begun, reverse=True)
+    assert 0 < sum(begun) < len(BANDS_OF_QUALITY) / 2
 
 
 async def test_facets__any_way_to_the_matches__count_the_same(agents) -> None:

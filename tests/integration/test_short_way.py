@@ -133,10 +133,10 @@ def long_way(app: FastAPI, short: ShortWay) -> Any:
 async def test_our_own_mistake__is_answered_told_and_raised(
     stored: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(*_: Any, **__: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a mistake")
 
-    monkeypatch.setattr(agents, "agent", broken)
+    monkeypatch.setattr(agents, "answer_of", broken)
     labels = {"method": "GET", "route": "/v1/agents/{key}", "status": "500"}
     before = metrics.REGISTRY.get_sample_value("renown_http_requests_total", labels) or 0
     async with serving(stored) as app:

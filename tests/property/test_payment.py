@@ -110,6 +110,8 @@ def test_settle__whatever_is_claimed__every_transfer_counts_once_and_only_if_it_
         assert one.transfer.payer not in {then.owner, then.wallet}
         assert by_id[one.claim_id].place == (one.chain_id, one.agent_id)
         assert not one.is_final or (final and then.is_final)
+        if by_id[one.claim_id].client is not None:
+            assert one.claim_id == one.feedback_claim_id, "what a feedback brings is for it"
         if one.feedback_claim_id is not None:
             assert by_id[one.feedback_claim_id].client == one.transfer.payer
     good = {i for i, v in outcome.verdicts.items() if v.state in ("included", "confirmed")}

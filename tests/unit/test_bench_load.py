@@ -21,6 +21,7 @@ from bench.load_model import (
     saturated,
     zipf_rank,
 )
+from bench.together import highest
 
 
 def step(offered: float, achieved: float | None = None, p99_ms: float = 2.0, **more: float) -> Step:
@@ -158,3 +159,42 @@ def test_quantile__few_values__is_one_of_them() -> None:
     assert quantile([3, 1, 2], 0.5) == 2
     assert quantile([3, 1, 2], 0.99) == 3
     assert quantile([5], 0.0) == 5
+
+
+async def test_step__told_to_stop__sends_no_more_and_is_of_what_was_due_by_then() -> None:
+    answered = asyncio.Event()
+
+    class Answering(Stalling):
+        def data_received(self, data: bytes) -> None:
+            answered.set()
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+
+    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        order = {"rate": 200, "seconds": 60.0, "seed": 1}
+        found = await take(port, [("key", 1.0, ["/a"])], order, answered.wait())
+    assert 1 <= found["due"] == found["statuses"]["200"] < 5_000
+    assert found["unanswered"] == found["broken"] == 0
+    assert found["sent_for_seconds"] < 30
+
+
+@pytest.mark.parametrize("limit", [5, 130, 300, 1_234, 4_000])
+async def test_highest__rates_that_are_kept_up_with__within_a_few_percent_below(limit: int) -> None:
+    asked = []
+
+    async def keeps_up(rate: float) -> bool:
+        asked.append(rate)
+        return rate <= limit
+
+    found = await highest(keeps_up)
+    assert 0.85 * limit <= found <= limit
+    assert len(asked) <= 12
+
+
+async def test_highest__nothing_is_kept_up_with__says_so() -> None:
+    async def keeps_up(rate: float) -> bool:
+        return False
+
+    with pytest.raises(RuntimeError, match="no rate"):
+        await highest(keeps_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -174,6 +175,21 @@ def test_settle__when_an_account_linked_what_a_feedback_names__then_one_payment_
     assert [(c.claim_id, c.feedback_claim_id) for c in found.counted] == [
         (linked.claim_id, rated.claim_id)
     ]
+
+
+@pytest.mark.parametrize("turns", list(permutations(range(4))))
+def test_settle__when_a_feedback_brings_a_payment__then_it_is_for_that_feedback(turns) -> None:
+    made = [
+        claim(1, at=turns[0], client=BOB),
+        claim(2, at=turns[1], client=BOB),
+        claim(3, at=turns[2]),
+        claim(4, at=turns[3], proved=frozenset({BOB})),
+    ]
+    for some in (made, made[:2], made[:3], made[1:]):
+        for moves in ([PAID], [PAID, Move(BOB, WALLET, 7)]):
+            for one in outcome(seen(*moves), some).counted:
+                is_of_feedback = one.claim_id.int <= 2
+                assert (one.claim_id == one.feedback_claim_id) == is_of_feedback
 
 
 def test_settle__when_two_agents_share_a_wallet__then_the_earlier_claim_has_the_payment() -> None:

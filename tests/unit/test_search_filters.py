@@ -12,7 +12,8 @@ from renown.errors import BadAddress, BadParameter, ChainNotFound
     ("text", "query"),
     [
         ("kind:mcp", "'kind=mcp'"),
-        ("kind:mcp AND NOT x402:yes", "( 'kind=mcp' & !( 'x402=yes' ) )"),
+        ("kind:mcp AND NOT x402:yes", "( 'kind=mcp' & ( 'x402=no' | 'x402=unknown' ) )"),
+        ("NOT kind:mcp AND NOT verified:yes", "( !( 'kind=mcp' ) & 'verified=no' )"),
         ("kind:mcp kind:a2a OR kind:web", "( ( 'kind=mcp' & 'kind=a2a' ) | 'kind=web' )"),
         (
             "kind:mcp AND (skill:a OR NOT trust:t)",

@@ -19,6 +19,7 @@ from renown.api.answers import chains
 from renown.api.answers.answer import MOST_ROWS, Answer
 from renown.api.cache.dear import Dear
 from renown.api.cache.kept import Kept
+from renown.api.crossings import Crossings
 from renown.api.pages import Cursors
 from renown.api.replies import COMMON, REVALIDATE, reply
 from renown.errors import BadParameter, DatabaseUnavailable, PastNotServed
@@ -134,6 +135,7 @@ class Desk:
         self.plans = Plans()
         self.exports = exports
         self.kept = Kept()
+        self.crossings = Crossings(self.reading)
         self.dear = Dear(is_on=False)
         self._chain_ids: dict[str, int] = {}
 

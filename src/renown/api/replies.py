@@ -32,17 +32,20 @@ def reply(
     Args:
         tagged: false for what only says how things stand now, such as status.
     """
-    body = _encode(answer.body)
     headers = {"Renown-As-Of": as_of_header(answer.as_of), "Cache-Control": cache}
+    body: bytes | None = None
     if tagged:
         if answer.version is not None:
             tag = etag.of_version(answer.version)
         else:
+            body = _encode(answer.body)
             tag = etag.of_content(body, _encode(answer.body.as_of))
         headers["ETag"] = tag
         known = request.headers.get("if-none-match")
         if known is not None and etag.matches(tag, known):
             return Response(status_code=304, headers=headers)
+    if body is None:
+        body = _encode(answer.body)
     return Response(body, media_type=JSON, headers=headers)
 
 

@@ -35,6 +35,7 @@ VOCABULARIES: dict[str, tuple[str, ...]] = {
     "finding": tuple(sorted(FINDINGS)),
 }
 """The values of the kinds that have a fixed set of them."""
+_ONE_OF = ("state", "x402", "active", "alive", "verified", "name")
 _MEANT = {"true": "yes", "false": "no", "1": "yes", "0": "no", "null": "unknown"}
 
 
@@ -83,7 +84,14 @@ def any_of(kind: str, values: Iterable[str]) -> str:
 
 
 def negated(query: str) -> str:
-    """Its contrary."""
+    """Its contrary.
+
+    Of kinds of which each agent has exactly one value that is the other values: for these an index
+    has lists, while what lacks a lexeme can only be found by looking at everything.
+    """
+    kind, _, value = query.strip("'").partition("=")
+    if kind in _ONE_OF and query == _quoted(f"{kind}={value}"):
+        return any_of(kind, [other for other in VOCABULARIES[kind] if other != value])
     return f"!( {query} )"
 
 

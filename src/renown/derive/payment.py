@@ -129,7 +129,9 @@ class Verdict(msgspec.Struct, frozen=True):
 class Counted(msgspec.Struct, frozen=True):
     """A transfer that counts: for one agent, and at most one feedback.
 
-    `claim_id` is the first claim for that agent, of a party to the payment if one made any.
+    `claim_id` is the first claim for that agent, of a party to the payment if one made any. Where a
+    feedback makes it, it is `feedback_claim_id`, too: of two feedbacks that name a transfer one is
+    refused.
     """
 
     transfer: Transfer

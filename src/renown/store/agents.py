@@ -1,22 +1,37 @@
-"""Agents as folded: one by its key, and pages of them."""
+"""Agents as folded: one by its key, and pages of them.
+
+What rows of an agent are made of stands in `store.agent_rows`; the names can be had here, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, LiteralString
+from operator import attrgetter, itemgetter
+from typing import LiteralString
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
+from renown.store.agent_rows import (
+    AGENT,
+    AGENT_COLUMNS,
+    COUNTS,
+    COUNTS_COLUMNS,
+    PROFILE,
+    PROFILE_COLUMNS,
+    AgentRow,
+    CountsRow,
+    Listed,
+    ProfileRow,
+    listed_row,
+)
 from renown.store.marks import HIDDEN, OF_AGENT
 from renown.store.pool import Conn
 from renown.store.reads import (
     AGENT_ID,
     CHAIN,
-    HEAD,
-    HEAD_COLUMNS,
     HEAD_TEXT,
     NEVER,
     UNCUT,
@@ -27,85 +42,37 @@ from renown.store.reads import (
 )
 from renown.types import MAX_BIGINT
 
+__all__ = [
+    "AGENT",
+    "COUNTS",
+    "COUNTS_COLUMNS",
+    "FROM_NEWEST",
+    "PROFILE",
+    "After",
+    "AgentRow",
+    "CountsRow",
+    "EntryRow",
+    "Found",
+    "Listed",
+    "Metadata",
+    "Page",
+    "ProfileRow",
+    "Version",
+    "batch",
+    "listed_row",
+    "metadata",
+    "newest",
+    "of_chain",
+    "of_owner",
+    "one",
+    "owned_at",
+    "version",
+]
 
-class AgentRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of `agent`. `uri` is cut, `uri_bytes` its full length; both None if never said.
-    `marks` are this installation's own, of today, by the alphabet."""
-
-    chain_id: int
-    registry: bytes
-    agent_id: int
-    uuid: UUID
-    owner: bytes
-    registrant: bytes | None
-    uri: bytes | None
-    uri_bytes: int | None
-    uri_block: int | None
-    wallet: bytes | None
-    wallet_state: str
-    approved: bytes | None
-    created_block: int
-    created_log_index: int
-    created_tx: bytes
-    created_at: datetime
-    transfer_count: int
-    marks: list[str]
-
-
-class CountsRow(msgspec.Struct, frozen=True, gc=False):
-    """What was said about an agent. Superseded feedback is in no count, revoked is in the first."""
-
-    feedback_count: int = 0
-    revoked_count: int = 0
-    client_count: int = 0
-    response_count: int = 0
-    validation_count: int = 0
-    validation_responded_count: int = 0
-
-
-class ProfileRow(msgspec.Struct, frozen=True, gc=False):
-    """What an agent's file says, in brief. `name` and `description` are cut to 401 characters;
-    `image` is None if longer than 2,000; `terms` as `derive.terms` makes them."""
-
-    state: str
-    name: str | None
-    description: str | None
-    image: str | None
-    x402: bool | None
-    active: bool | None
-    alive: bool | None
-    domains: list[str]
-    terms: list[str]
-    quality: int
-    leads: bool
-    revision: int
-
-
-AGENT_COLUMNS = len(AgentRow.__struct_fields__)
-COUNTS_COLUMNS = len(CountsRow.__struct_fields__)
-PROFILE_COLUMNS = len(ProfileRow.__struct_fields__)
-
-AGENT: LiteralString = f"""a.chain_id, c.identity, a.agent_id, a.uuid, a.owner, a.registrant,
-       substring(a.uri FOR $1), octet_length(a.uri), a.uri_block, a.wallet, a.wallet_state,
-       a.approved, a.created_block, a.created_log_index, a.created_tx, a.created_at,
-       a.transfer_count,
-       {OF_AGENT}"""
-# The same of one agent: its registry stands in the chain's head.
 _MARKS_OF_KEY: LiteralString = OF_AGENT.replace(
     "m.chain_id = a.chain_id", f"m.chain_id = {CHAIN}"
 ).replace("m.agent_id = a.agent_id", f"m.agent_id = {AGENT_ID}")
-_OF_KEY: LiteralString = (
-    AGENT.replace("$1", "$3")
-    .replace("c.identity", "NULL::bytea AS identity")
-    .replace(OF_AGENT, _MARKS_OF_KEY)
-)
-COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.response_count,
-       s.validation_count, s.validation_responded_count"""
-PROFILE: LiteralString = """pr.state, left(pr.name, 401), left(pr.description, 401),
-       CASE WHEN length(pr.image) <= 2000 THEN pr.image END AS image, pr.x402, pr.active, pr.alive,
-       pr.domains, pr.terms, pr.quality, pr.leads, pr.revision"""
-_JOIN_PROFILE: LiteralString = """LEFT JOIN agent_profile pr
-    ON pr.chain_id = a.chain_id AND pr.agent_id = a.agent_id"""
+_OF_KEY: LiteralString = AGENT.partition("CASE")[0].replace("$1", "$3") + _MARKS_OF_KEY
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -188,41 +155,60 @@ class After(msgspec.Struct, frozen=True, gc=False):
 FROM_NEWEST = After()
 
 
-Listed = tuple[AgentRow, CountsRow, ProfileRow | None]
-"""An agent, what was said of it, and what it says of itself."""
-
-
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """Agents, and the heads of the chains that were looked at."""
+    """Agents, and the heads of the chains that were looked at, by chain id. `versions` are those
+    of the agents, as in `Found`."""
 
     heads: list[Head]
     rows: list[Listed]
+    versions: list[int]
 
 
-# The heads stand beside the page: a full join on false puts nulls where the other side is.
-_BESIDE_HEADS: LiteralString = f"""
-SELECT h.*, p.*
-  FROM (SELECT {HEAD} FROM chain c JOIN checkpoint k USING (chain_id)
-         WHERE $2::bigint IS NULL OR c.chain_id = $2) h
-  FULL JOIN page p ON false
+# What a page is made of, behind the agents that are on it. PostgreSQL plans a statement anew for
+# each call as long as it takes that plan for the cheaper one, which with a limit that it knows it
+# always does; and to plan these takes longer than to run them. So it is not told before it runs:
+# parameters that say where and how far are read by subqueries, and the plan is made once.
+# The rest of a chain's agents is found by all of their ids in one walk through an index, and kept
+# before it is joined, as the plan may be one for fewer agents. Rows come in no order. The heads
+# stand before them, one a row.
+_LISTED: LiteralString = f""", wanted AS MATERIALIZED (
+SELECT chain_id, array_agg(agent_id) AS agent_ids FROM page GROUP BY chain_id
+), s AS MATERIALIZED (
+SELECT s.*
+  FROM wanted w
+ CROSS JOIN LATERAL (SELECT * FROM agent_stats s
+                      WHERE s.chain_id = w.chain_id AND s.agent_id = ANY (w.agent_ids)
+                     OFFSET 0) s
+), pr AS MATERIALIZED (
+SELECT pr.*
+  FROM wanted w
+ CROSS JOIN LATERAL (SELECT pr.chain_id, pr.agent_id, {PROFILE} FROM agent_profile pr
+                      WHERE pr.chain_id = w.chain_id AND pr.agent_id = ANY (w.agent_ids)
+                     OFFSET 0) pr
+)
+SELECT {HEAD_TEXT}{", NULL" * (AGENT_COLUMNS + COUNTS_COLUMNS + PROFILE_COLUMNS + 1)}
+  FROM checkpoint k
+ WHERE (SELECT $2::bigint) IS NULL OR k.chain_id = (SELECT $2::bigint)
+ UNION ALL
+SELECT NULL, a.*, {COUNTS},
+       pr.state, pr.name, pr.description, pr.image, pr.x402, pr.active, pr.alive,
+       pr.domains, pr.terms, pr.quality, pr.leads, pr.revision, s.version
+  FROM page a
+  LEFT JOIN s ON s.chain_id = a.chain_id AND s.agent_id = a.agent_id
+  LEFT JOIN pr ON pr.chain_id = a.chain_id AND pr.agent_id = a.agent_id
 """
 
 NEWEST: LiteralString = f"""
-WITH page AS (
-SELECT {AGENT}, {COUNTS}, {PROFILE}
+WITH page AS MATERIALIZED (
+SELECT {AGENT}
   FROM agent a
-  JOIN chain c USING (chain_id)
-  LEFT JOIN agent_stats s USING (chain_id, agent_id)
-  {_JOIN_PROFILE}
- WHERE ($2::bigint IS NULL OR a.chain_id = $2)
-   AND (a.created_at, a.chain_id, a.agent_id) < ($3::timestamptz, $4::bigint, $5::bigint)
-   AND ($7::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
+ WHERE ((SELECT $2::bigint) IS NULL OR a.chain_id = (SELECT $2::bigint))
+   AND (a.created_at, a.chain_id, a.agent_id)
+       < ((SELECT $3::timestamptz), (SELECT $4::bigint), (SELECT $5::bigint))
+   AND ((SELECT $7::boolean) OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.created_at DESC, a.chain_id DESC, a.agent_id DESC
- LIMIT $6
-)
-{_BESIDE_HEADS}
- ORDER BY h.chain_id, p.created_at DESC, p.chain_id DESC, p.agent_id DESC
-"""
+ LIMIT (SELECT $6::bigint)
+){_LISTED}"""
 
 
 async def newest(
@@ -244,25 +230,19 @@ async def newest(
         *(uri_cut_bytes, chain_id),
         *(start.created_at, start.chain_id, start.agent_id, limit, hidden_too),
     )
-    return _page(rows)
+    return _page(rows, by_age=True)
 
 
 # Ids of a registry rise with time, so the primary key gives the order.
 OF_CHAIN: LiteralString = f"""
-WITH page AS (
-SELECT {AGENT}, {COUNTS}, {PROFILE}
+WITH page AS MATERIALIZED (
+SELECT {AGENT}
   FROM agent a
-  JOIN chain c USING (chain_id)
-  LEFT JOIN agent_stats s USING (chain_id, agent_id)
-  {_JOIN_PROFILE}
- WHERE a.chain_id = $2::bigint AND a.agent_id < $3::bigint
-   AND ($5::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
+ WHERE a.chain_id = (SELECT $2::bigint) AND a.agent_id < (SELECT $3::bigint)
+   AND ((SELECT $5::boolean) OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.agent_id DESC
- LIMIT $4
-)
-{_BESIDE_HEADS}
- ORDER BY h.chain_id, p.agent_id DESC
-"""
+ LIMIT (SELECT $4::bigint)
+){_LISTED}"""
 
 
 async def of_chain(
@@ -280,21 +260,16 @@ async def of_chain(
 
 
 OF_OWNER: LiteralString = f"""
-WITH page AS (
-SELECT {AGENT}, {COUNTS}, {PROFILE}
+WITH page AS MATERIALIZED (
+SELECT {AGENT}
   FROM agent a
-  JOIN chain c USING (chain_id)
-  LEFT JOIN agent_stats s USING (chain_id, agent_id)
-  {_JOIN_PROFILE}
- WHERE a.owner = $3 AND (a.chain_id, a.agent_id) < ($4::bigint, $5::bigint)
-   AND a.chain_id >= coalesce($2, 0)
-   AND ($7::boolean OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
+ WHERE a.owner = (SELECT $3::bytea)
+   AND (a.chain_id, a.agent_id) < ((SELECT $4::bigint), (SELECT $5::bigint))
+   AND a.chain_id >= coalesce((SELECT $2::bigint), 0)
+   AND ((SELECT $7::boolean) OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.chain_id DESC, a.agent_id DESC
- LIMIT $6
-)
-{_BESIDE_HEADS}
- ORDER BY h.chain_id, p.chain_id DESC, p.agent_id DESC
-"""
+ LIMIT (SELECT $6::bigint)
+){_LISTED}"""
 
 
 async def of_owner(
@@ -315,26 +290,14 @@ async def of_owner(
     return _page(rows)
 
 
-# $2 is of the heads: null, all chains. $3 places, $4 chains, $5 agents, $6 registries, $7 UUIDs.
+# $2 is of the heads: null, all chains. $3 chains, $4 agents, $5 UUIDs.
 BATCH: LiteralString = f"""
-WITH wanted AS (
-SELECT n, registry, coalesce(w.chain_id, u.chain_id) AS chain_id,
-       coalesce(w.agent_id, u.agent_id) AS agent_id
-  FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bytea[], $7::uuid[])
-       AS w (n, chain_id, agent_id, registry, uuid)
-  LEFT JOIN agent u ON u.uuid = w.uuid
-), page AS (
-SELECT {AGENT}, {COUNTS}, {PROFILE}, w.n
-  FROM wanted w
+WITH page AS MATERIALIZED (
+SELECT {AGENT}
+  FROM (SELECT * FROM unnest($3::bigint[], $4::bigint[]) AS w (chain_id, agent_id)
+         UNION SELECT chain_id, agent_id FROM agent WHERE uuid = ANY ($5::uuid[])) w
   JOIN agent a USING (chain_id, agent_id)
-  JOIN chain c USING (chain_id)
-  LEFT JOIN agent_stats s USING (chain_id, agent_id)
-  {_JOIN_PROFILE}
- WHERE w.registry IS NULL OR w.registry = c.identity
-)
-{_BESIDE_HEADS}
- ORDER BY h.chain_id, p.n
-"""
+){_LISTED}"""
 
 
 async def batch(
@@ -344,34 +307,50 @@ async def batch(
 
     Beside a key stands the registry that it names, if it names one.
     """
-    columns = [
-        *([n for n, _, _ in keys], [k.chain_id for _, k, _ in keys]),
-        *([k.agent_id for _, k, _ in keys], [registry for _, _, registry in keys]),
-        [k.uuid for _, k, _ in keys],
-    ]
-    rows = await conn.fetch(BATCH, uri_cut_bytes, None, *columns)
-    heads = [Head(*r[:HEAD_COLUMNS]) for r in rows if r[0] is not None]
-    found = ((row[-1], listed_row(row, HEAD_COLUMNS)) for row in rows)
-    return heads, {n: listed for n, listed in found if listed is not None}
+    by_id = [key for _, key, _ in keys if key.uuid is None]
+    page = _page(
+        await conn.fetch(
+            BATCH,
+            *(uri_cut_bytes, None, [key.chain_id for key in by_id], [k.agent_id for k in by_id]),
+            [key.uuid for _, key, _ in keys if key.uuid is not None],
+        )
+    )
+    # The key of an agent in the two forms that a key has.
+    by_key: dict[UUID | tuple[int | None, int | None], Listed] = {}
+    for row in page.rows:
+        by_key[row[0].chain_id, row[0].agent_id] = by_key[row[0].uuid] = row
+    found = {}
+    for number, key, registry in keys:
+        listed = by_key.get(key.uuid or (key.chain_id, key.agent_id))
+        if listed is not None and registry in (None, listed[0].registry):
+            found[number] = listed
+    return page.heads, found
 
 
 # An interval that opens and closes within one block is the owner's at no block's end.
+# Each chain is walked by itself, so that none is walked through to come to another, and what began
+# later is passed over within the index.
 OWNED_AT: LiteralString = f"""
-WITH page AS (
-SELECT {AGENT}, {COUNTS}
-  FROM agent_ownership o
-  JOIN unnest($6::bigint[], $7::bigint[]) AS m (chain_id, upto_block) ON m.chain_id = o.chain_id
-  JOIN agent a ON a.chain_id = o.chain_id AND a.agent_id = o.agent_id
-  JOIN chain c ON c.chain_id = o.chain_id
-  LEFT JOIN agent_stats s ON s.chain_id = o.chain_id AND s.agent_id = o.agent_id
- WHERE o.owner = $3 AND (o.chain_id, o.agent_id) < ($4::bigint, $5::bigint)
-   AND o.from_block <= m.upto_block AND (o.to_block IS NULL OR o.to_block > m.upto_block)
- ORDER BY o.chain_id DESC, o.agent_id DESC
- LIMIT $8
-)
-{_BESIDE_HEADS}
- ORDER BY h.chain_id, p.chain_id DESC, p.agent_id DESC
-"""
+WITH held AS MATERIALIZED (
+SELECT chain_id, array_agg(agent_id) AS agent_ids
+  FROM (SELECT o.chain_id, o.agent_id
+          FROM unnest($6::bigint[], $7::bigint[]) AS m (chain_id, upto_block)
+         CROSS JOIN LATERAL (
+               SELECT o.chain_id, o.agent_id FROM agent_ownership o
+                WHERE o.owner = $3 AND o.chain_id = m.chain_id
+                  AND (o.chain_id, o.agent_id) < ((SELECT $4::bigint), (SELECT $5::bigint))
+                  AND o.from_block <= m.upto_block
+                  AND (o.to_block IS NULL OR o.to_block > m.upto_block)
+                ORDER BY o.agent_id DESC LIMIT (SELECT $8::bigint)) o
+         ORDER BY o.chain_id DESC, o.agent_id DESC LIMIT (SELECT $8::bigint)) o
+ GROUP BY chain_id
+), page AS MATERIALIZED (
+SELECT {AGENT}
+  FROM held h
+ CROSS JOIN LATERAL (SELECT * FROM agent a
+                      WHERE a.chain_id = h.chain_id AND a.agent_id = ANY (h.agent_ids)
+                     OFFSET 0) a
+){_LISTED}"""
 
 
 async def owned_at(
@@ -398,29 +377,20 @@ async def owned_at(
     return _page(rows)
 
 
-def _page(records: Sequence[Record]) -> Page:
-    heads = [Head(*r[:HEAD_COLUMNS]) for r in records if r[0] is not None]
-    rows = [listed_row(record, HEAD_COLUMNS) for record in records]
-    return Page(heads, [row for row in rows if row is not None])
+def _page(records: Sequence[Record], *, by_age: bool = False) -> Page:
+    """A page of a statement's rows: newest first by age, else by chain, highest id first."""
+    heads = [head_of(text) for row in records if (text := row[0]) is not None]
+    heads.sort(key=_chain)
+    registries = {head.chain_id: head.registry for head in heads}
+    found = [row for row in records if row[0] is None]
+    found.sort(key=_BY_AGE if by_age else _BY_ID, reverse=True)
+    rows = [listed_row(row, 1, registries.get(row[1])) for row in found]
+    return Page(heads, [row for row in rows if row is not None], [row[-1] or 0 for row in found])
 
 
-def listed_row(record: Record, start: int, registry: bytes | None = None) -> Listed | None:
-    """An agent out of the columns AGENT, COUNTS and, where the statement has them, PROFILE.
-
-    `registry` is the agent's where the statement did not ask for it.
-    """
-    values: Sequence[Any] = record[start:]
-    if values[2] is None:
-        return None
-    values[AGENT_COLUMNS - 1].sort()
-    agent = AgentRow(values[0], registry or values[1], *values[2:AGENT_COLUMNS])
-    counts = values[AGENT_COLUMNS : AGENT_COLUMNS + COUNTS_COLUMNS]
-    said = values[AGENT_COLUMNS + COUNTS_COLUMNS :][:PROFILE_COLUMNS]
-    return (
-        agent,
-        CountsRow(*counts) if counts[0] is not None else CountsRow(),
-        ProfileRow(*said) if len(said) == PROFILE_COLUMNS and said[0] is not None else None,
-    )
+_chain = attrgetter("chain_id")
+_BY_ID = itemgetter(1, 2)
+_BY_AGE = itemgetter(1 + AgentRow.__struct_fields__.index("created_at") - 1, 1, 2)
 
 
 def _place(after: After) -> tuple[int, int]:

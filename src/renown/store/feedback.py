@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, LiteralString
 
 import msgspec
@@ -27,6 +29,7 @@ from renown.store.reads import (
     down_from,
     head_of,
 )
+from renown.store.reads_responses import counts_then
 from renown.types import MAX_BIGINT
 
 LABEL_CUT_BYTES = 1_024
@@ -34,29 +37,26 @@ LABEL_CUT_BYTES = 1_024
 
 
 class FeedbackRow(msgspec.Struct, frozen=True, gc=False):
-    """One feedback at a block. Strings are cut; `*_bytes` are full lengths.
+    """One feedback at a block. Its value is an exact integer in decimal; strings are cut.
 
-    `revoked_block` and `superseded_block` are None unless that happened at or before the block.
+    `lengths` are the full ones of `tag1`, `tag2`, `endpoint` and `uri` in bytes; None where all
+    four are whole. `revoked_block` and `superseded_block` are None unless that happened at or
+    before the block.
     """
 
-    chain_id: int
-    agent_id: int
     block_number: int
     log_index: int
     time: datetime | None
     tx_hash: bytes
     client: bytes
     feedback_index: int
-    value: int
+    value: str
     decimals: int
     tag1: bytes
-    tag1_bytes: int
     tag2: bytes
-    tag2_bytes: int
     endpoint: bytes
-    endpoint_bytes: int
     uri: bytes
-    uri_bytes: int
+    lengths: Sequence[int] | None
     content_hash: bytes
     revoked_block: int | None
     superseded_block: int | None
@@ -101,34 +101,27 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 # page has a bound at $9 itself: where it starts is at or below that block (see `down_from`).
 
 
-# A response belongs to the record that was newest when it came; a registry that restarted its
-# indexes has several under one key. At present the count is kept with the record's marks.
-def _row(chain: LiteralString, agent: LiteralString, upto: LiteralString) -> LiteralString:
-    return f"""f.chain_id, f.agent_id, f.block_number, f.log_index, b.time, f.tx_hash,
-       f.client, f.feedback_index, f.value, f.decimals,
-       substring(f.tag1 FOR $3), octet_length(f.tag1),
-       substring(f.tag2 FOR $3), octet_length(f.tag2),
-       substring(f.endpoint FOR $3), octet_length(f.endpoint),
-       substring(f.uri FOR $4), octet_length(f.uri), f.content_hash,
+# Columns are what a page costs most after the looking up: what is nearly always the same, or
+# nothing, is one column (`lengths`), not said in every row (chain and agent), or asked for apart
+# (responses in the past: see `_as_counted_then`).
+def _row(upto: LiteralString) -> LiteralString:
+    return f"""f.block_number, f.log_index, b.time, f.tx_hash, f.client, f.feedback_index,
+       f.value::text, f.decimals, substring(f.tag1 FOR $3), substring(f.tag2 FOR $3),
+       substring(f.endpoint FOR $3), substring(f.uri FOR $4),
+       CASE WHEN octet_length(f.tag1) > $3 OR octet_length(f.tag2) > $3
+              OR octet_length(f.endpoint) > $3 OR octet_length(f.uri) > $4
+            THEN ARRAY[octet_length(f.tag1), octet_length(f.tag2), octet_length(f.endpoint),
+                       octet_length(f.uri)]
+       END, f.content_hash,
        CASE WHEN m.revoked_block <= {upto} THEN m.revoked_block END,
        CASE WHEN m.superseded_block <= {upto} THEN m.superseded_block END,
-       CASE WHEN m.chain_id IS NULL OR m.response_count = 0 THEN 0
-            WHEN {upto} = {NOW} THEN m.response_count
-            ELSE (SELECT count(*) FROM response_appended r
-                   WHERE r.chain_id = {chain} AND r.agent_id = {agent}
-                     AND r.client = f.client AND r.feedback_index = f.feedback_index
-                     AND r.block_number <= {upto}
-                     AND (r.block_number, r.log_index) > (f.block_number, f.log_index)
-                     AND (m.superseded_block IS NULL OR
-                          (r.block_number, r.log_index)
-                          < (m.superseded_block, m.superseded_log_index)))
-       END"""
+       coalesce(m.response_count, 0)"""
 
 
-def _beside(chain: LiteralString) -> LiteralString:
+def _beside(chain: LiteralString, mark: LiteralString = "f.log_index") -> LiteralString:
     return f"""LEFT JOIN feedback_mark m
            ON m.chain_id = {chain} AND m.block_number = f.block_number
-          AND m.log_index = f.log_index
+          AND m.log_index = {mark}
          LEFT JOIN block b ON b.chain_id = {chain} AND b.number = f.block_number"""
 
 
@@ -139,8 +132,15 @@ def _shown(upto: LiteralString) -> LiteralString:
 
 
 _UPTO: LiteralString = "$9::bigint"
-_ROW: LiteralString = _row(CHAIN, AGENT_ID, _UPTO)
-_BESIDE: LiteralString = _beside(CHAIN)
+_ROW: LiteralString = _row(_UPTO)
+# Most agents' feedback has no marks. That is seen once for the page; with null for a key nothing is
+# looked up then, where each row would cost three pages of an index to find nothing.
+_BESIDE: LiteralString = _beside(
+    CHAIN,
+    f"""CASE WHEN EXISTS (SELECT FROM feedback_mark g
+                                             WHERE g.chain_id = {CHAIN} AND g.agent_id = {AGENT_ID})
+                                THEN f.log_index END""",
+)
 _SHOWN: LiteralString = _shown(_UPTO)
 _AGENT: LiteralString = f"""
 SELECT {HEAD_TEXT}, a.agent_id, s.version, p.*
@@ -234,7 +234,8 @@ async def of_agent(
 ) -> Page | None:
     """Up to `limit` of an agent's feedback as of `upto_block`, newest first, after `after`.
 
-    None where the chain (or UUID) is unknown.
+    None where the chain (or UUID) is unknown. The past may take two statements: read it in one
+    snapshot.
     """
     args: list[Any] = [
         *(LABEL_CUT_BYTES, uri_cut_bytes),
@@ -243,11 +244,13 @@ async def of_agent(
     ]
     if wanted.paid:
         asked = key.asks(OF_AGENT_PAID, OF_AGENT_PAID_BY_UUID)
-        return _page(await conn.fetch(*asked, *args, wanted.client))
-    if wanted.client is None:
-        return _page(await conn.fetch(*key.asks(OF_AGENT, OF_AGENT_BY_UUID), *args))
-    asked = key.asks(OF_AGENT_BY_CLIENT, OF_AGENT_BY_CLIENT_BY_UUID)
-    return _page(await conn.fetch(*asked, *args, wanted.client))
+        args.append(wanted.client)
+    elif wanted.client is None:
+        asked = key.asks(OF_AGENT, OF_AGENT_BY_UUID)
+    else:
+        asked = key.asks(OF_AGENT_BY_CLIENT, OF_AGENT_BY_CLIENT_BY_UUID)
+        args.append(wanted.client)
+    return await _page(conn, await conn.fetch(*asked, *args), upto_block)
 
 
 RECORD: LiteralString = f"""
@@ -273,33 +276,57 @@ async def record(
     cut_bytes: int,
 ) -> Page | None:
     """The records under one (agent, client, index), newest first: more than one only where a
-    registry restarted its indexes. None where the chain (or UUID) is unknown."""
-    return _page(
-        await conn.fetch(
-            *key.asks(RECORD, RECORD_BY_UUID),
-            *(cut_bytes, cut_bytes, True, True, None, None, upto_block),
-            *(client, feedback_index),
-        )
+    registry restarted its indexes. None where the chain (or UUID) is unknown. As for the past, see
+    `of_agent`."""
+    rows = await conn.fetch(
+        *key.asks(RECORD, RECORD_BY_UUID),
+        *(cut_bytes, cut_bytes, True, True, None, None, upto_block),
+        *(client, feedback_index),
     )
+    return await _page(conn, rows, upto_block)
 
 
-def _page(rows: Sequence[Record]) -> Page | None:
+async def _page(conn: Conn, rows: Sequence[Record], upto_block: int) -> Page | None:
     if not rows:
         return None
     first = rows[0]
+    head = head_of(first[0])
     found = [FeedbackRow(*r[3:]) for r in rows if r[3] is not None]
-    return Page(head_of(first[0]), first[1], first[2] or 0, found)
+    if upto_block < NOW:
+        found = await _as_counted_then(conn, head.chain_id, found, upto_block)
+    return Page(head, first[1], first[2] or 0, found)
+
+
+async def _as_counted_then(
+    conn: Conn, chain_id: int, rows: Sequence[FeedbackRow], upto_block: int
+) -> list[FeedbackRow]:
+    """`rows` of one chain with the responses that they had at a block."""
+    answered = [row for row in rows if row.response_count]
+    if not answered:
+        return list(rows)
+    places = [(row.block_number, row.log_index) for row in answered]
+    counts = await counts_then(conn, chain_id, places, upto_block=upto_block)
+    return [
+        msgspec.structs.replace(
+            row, response_count=counts.get((row.block_number, row.log_index), 0)
+        )
+        if row.response_count
+        else row
+        for row in rows
+    ]
 
 
 # Across agents -------------------------------------------------------------------------------
 
 
 class AcrossRow(msgspec.Struct, frozen=True, gc=False):
-    """Feedback beside the identity registry of its chain. `attached` is false where the agent was
-    not known when it was given."""
+    """Feedback beside the agent that it is about, and the identity registry of its chain.
+    `attached` is false where the agent was not known when it was given."""
 
     registry: bytes
     attached: bool
+    chain_id: int
+    agent_id: int
     feedback: FeedbackRow
 
 
@@ -323,7 +350,7 @@ SELECT c.identity, p.*
  CROSS JOIN LATERAL (
        SELECT a.agent_id IS NOT NULL
               AND (f.block_number, f.log_index) > (a.created_block, a.created_log_index),
-              {_row("f.chain_id", "f.agent_id", "w.upto_block")}
+              f.chain_id, f.agent_id, {_row("w.upto_block")}
          FROM feedback_given f
          {_beside("f.chain_id")}
          LEFT JOIN agent a ON a.chain_id = f.chain_id AND a.agent_id = f.agent_id
@@ -373,7 +400,8 @@ async def across(
     """Feedback of any agents, of one chain or all: by chain, highest id first; newest first.
 
     Args:
-        upto_blocks: by chain id, the block to read at; None for the present.
+        upto_blocks: by chain id, the block to read at; None for the present. As for the past, see
+            `of_agent`.
     """
     upto = upto_blocks or {}
     args: list[Any] = [
@@ -390,8 +418,26 @@ async def across(
         rows = await conn.fetch(ACROSS, *args)
     heads = [Head(*r[:HEAD_COLUMNS]) for r in rows if r[0] is not None]
     found = [
-        AcrossRow(r[HEAD_COLUMNS], r[HEAD_COLUMNS + 1], FeedbackRow(*r[HEAD_COLUMNS + 2 :]))
+        AcrossRow(r[_AT], r[_AT + 1], r[_AT + 2], r[_AT + 3], FeedbackRow(*r[_AT + 4 :]))
         for r in rows
         if r[0] is None
     ]
+    if upto:
+        found = await _each_counted_then(conn, found, upto)
     return Across(heads, found)
+
+
+_AT = HEAD_COLUMNS
+
+
+async def _each_counted_then(
+    conn: Conn, rows: Sequence[AcrossRow], upto: Mapping[int, int]
+) -> list[AcrossRow]:
+    found: list[AcrossRow] = []
+    for chain_id, of_chain in groupby(rows, attrgetter("chain_id")):
+        given = list(of_chain)
+        then = [row.feedback for row in given]
+        if chain_id in upto:
+            then = await _as_counted_then(conn, chain_id, then, upto[chain_id])
+        found += map(lambda row, one: msgspec.structs.replace(row, feedback=one), given, then)
+    return found

@@ -25,12 +25,10 @@ from renown.store.reads import (
 )
 from renown.types import MAX_BIGINT
 
-Place = tuple[int, int, int]
-"""Chain, block and log index of a feedback."""
-
 
 class PaymentRow(msgspec.Struct, frozen=True, gc=False):
-    """One payment. `client` and `feedback_index` are of the feedback it pays for."""
+    """One payment. `client` and `feedback_index` are of the feedback it pays for; `amount` is an
+    exact integer in decimal."""
 
     pay_chain_id: int
     tx_hash: bytes
@@ -43,7 +41,7 @@ class PaymentRow(msgspec.Struct, frozen=True, gc=False):
     payer: bytes
     payee: bytes
     payee_basis: str
-    amount: int
+    amount: str
     is_final: bool
     block_number: int
     block_hash: bytes
@@ -129,11 +127,13 @@ _AGENT: LiteralString = f"""
   LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
   LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
 """
+# What a feedback's claim brought is for that feedback (`derive.payment.Counted`), so the claim need
+# not be read to know who made it.
 _PAYMENT: LiteralString = """p.pay_chain_id, p.tx_hash, p.log_index, p.claim_id,
-       o.account_id IS NOT NULL AS by_account, g.client, g.feedback_index, p.token, p.payer,
-       p.payee, p.payee_basis, p.amount, p.is_final, p.block_number, p.block_hash, p.paid_at"""
-_BESIDE: LiteralString = """JOIN payment_claim o ON o.claim_id = p.claim_id
-         LEFT JOIN payment_claim g ON g.claim_id = p.feedback_claim_id"""
+       p.claim_id IS DISTINCT FROM p.feedback_claim_id AS by_account, g.client, g.feedback_index,
+       p.token, p.payer, p.payee, p.payee_basis, p.amount::text, p.is_final, p.block_number,
+       p.block_hash, p.paid_at"""
+_BESIDE: LiteralString = "LEFT JOIN payment_claim g ON g.claim_id = p.feedback_claim_id"
 _CLAIM: LiteralString = """m.claim_id, m.chain_id, m.agent_id, m.pay_chain_id, m.tx_hash,
        m.log_index, m.client, m.feedback_index, m.claimed_payer, m.claimed_payee, m.state, m.reason,
        m.detail, m.created_at, m.checked_at"""
@@ -240,29 +240,6 @@ async def claim(conn: Conn, claim_id: UUID) -> One | None:
         return None
     payments = [PaymentRow(*r) for r in await conn.fetch(OF_CLAIM, claim_id)]
     return One(Head(*row[:HEAD_COLUMNS]), ClaimRow(*row[HEAD_COLUMNS:]), payments)
-
-
-OF_FEEDBACK: LiteralString = """
-SELECT m.chain_id, m.feedback_block, m.feedback_log_index, m.claim_id, m.pay_chain_id, m.tx_hash,
-       m.state, m.reason, m.detail
-  FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bytea[], $6::bigint[])
-    AS w (chain_id, block_number, log_index, agent_id, client, feedback_index)
-  JOIN payment_claim m
-    ON m.chain_id = w.chain_id AND m.feedback_block = w.block_number
-   AND m.feedback_log_index = w.log_index AND m.agent_id = w.agent_id AND m.client = w.client
-   AND m.feedback_index = w.feedback_index
-"""
-
-
-async def of_feedback(
-    conn: Conn, wanted: Iterable[tuple[int, int, int, int, bytes, int]]
-) -> dict[Place, FeedbackClaim]:
-    """The claims of feedback given as (chain, block, log, agent, client, index), by place."""
-    columns = [list(column) for column in zip(*wanted, strict=True)]
-    if not columns:
-        return {}
-    rows = await conn.fetch(OF_FEEDBACK, *columns)
-    return {(r[0], r[1], r[2]): FeedbackClaim(*tuple(r)[3:]) for r in rows}
 
 
 def _heading(row: Record) -> tuple[Head, int | None, int]:

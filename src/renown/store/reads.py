@@ -133,6 +133,11 @@ def key_args(key: AgentKey) -> KeyArgs:
     return KeyArgs(key.chain_id, key.agent_id, None)
 
 
+def place_of(key: AgentKey) -> tuple[int, int] | None:
+    """The chain and agent id that a key names; None for a UUID, which has to be looked up."""
+    return None if isinstance(key, UUID) else (key.chain_id, key.agent_id)
+
+
 def require_chain(key: AgentKey, head: Head | None) -> Head:
     """`head`, if it is of the chain and registry that `key` names.
 

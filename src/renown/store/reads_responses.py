@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -18,6 +19,9 @@ from renown.store.reads import (
     by_uuid,
     head_of,
 )
+
+Place = tuple[int, int]
+"""Block and log index of a fact on a chain."""
 
 
 class After(msgspec.Struct, frozen=True, gc=False):
@@ -115,3 +119,30 @@ async def responses(
     first = rows[0]
     found = [ResponseRow(*r[4:]) for r in rows if r[4] is not None]
     return Responses(head_of(first[0]), first[1], first[2] or 0, first[3], found)
+
+
+# A response belongs to the record that was newest when it came; a registry that restarted its
+# indexes has several under one key. At present the count is kept with the record's marks, so a
+# record without marks, or of which they count none, need not be asked about.
+COUNTS_THEN: LiteralString = f"""
+SELECT w.block_number, w.log_index, count(*)
+  FROM unnest((SELECT $2::bigint[]), (SELECT $3::integer[])) AS w (block_number, log_index)
+  JOIN feedback_mark m
+    ON m.chain_id = {CHAIN} AND m.block_number = w.block_number AND m.log_index = w.log_index
+  JOIN response_appended r
+    ON r.chain_id = (SELECT {CHAIN}) AND r.agent_id = m.agent_id AND r.client = m.client
+   AND r.feedback_index = m.feedback_index AND r.block_number <= $4::bigint
+   AND (r.block_number, r.log_index) > (m.block_number, m.log_index)
+   AND (m.superseded_block IS NULL
+        OR (r.block_number, r.log_index) < (m.superseded_block, m.superseded_log_index))
+ GROUP BY w.block_number, w.log_index
+"""
+
+
+async def counts_then(
+    conn: Conn, chain_id: int, places: Sequence[Place], *, upto_block: int
+) -> dict[Place, int]:
+    """How many responses the records of feedback at `places` had at a block; none are left out."""
+    blocks, logs = [place[0] for place in places], [place[1] for place in places]
+    rows = await conn.fetch(COUNTS_THEN, chain_id, blocks, logs, upto_block)
+    return {(row[0], row[1]): row[2] for row in rows}

@@ -18,8 +18,18 @@ from asyncpg import Record
 from renown.store.agents import AGENT, COUNTS, PROFILE, Listed, listed_row
 from renown.store.pool import Conn
 from renown.store.reads import Head, head_of
-from renown.store.search_plan import Plan, Plans, Reach, tier_of
-from renown.store.search_wanted import COLUMNS, MATCH, Order, Sql, Wanted, bound, conditions
+from renown.store.search_plan import BELOW, Plan, Plans, Reach
+from renown.store.search_wanted import (
+    COLUMNS,
+    MATCH,
+    Order,
+    Sql,
+    Wanted,
+    bound,
+    conditions,
+    of_key,
+    of_row,
+)
 
 CANDIDATES = 100
 TIMEOUT_SECONDS = 5.0
@@ -136,42 +146,43 @@ class _Search(msgspec.Struct, frozen=True):
         few = self.most is None and not self.rank
         expected = 0.0 if few else await plans.matches(conn, self.wanted)
         reach = Reach(0.0) if few else await plans.reach(conn, self.wanted)
-        below = self.after.value if self.after is not None and self.order == "quality" else None
         most = self.most or CANDIDATES
-        plan = plans.choose(expected, most, order=self.order, reach=reach, below=below)
+        later = self.after is not None
+        plan = plans.choose(expected, most, order=self.order, reach=reach, later=later)
         if self.most is None:
-            last = self.ranked.last if self.ranked else None
-            scan = plan.scan and last is not None and plan.within is None
-            plan = Plan(scan=scan, tier=None if last is None or scan else tier_of(last.value))
-        of_top = self.most is not None and below is None and self.order == "quality"
+            plan = self._whole(plan)
+        of_top = self.most is not None and self.after is None and self.order == "quality"
         known = plans.known(self.wanted, most) if of_top else None
         first = plan = known or plan
         while True:
             statement, args = self.statement(plan)
             rows = await conn.fetch(statement, *args, timeout=TIMEOUT_SECONDS)
-            page, seen, lowest = self.page(rows, expected)
+            page, seen = self.page(rows, expected)
             if self.most is None:
                 return page
             enough = page.last is not None or page.candidates >= self.most
             if plan.most_read is not None:
                 enough = seen < plan.most_read  # of more than that, the best may be among the rest
-            if (enough or plan.exhaustive) and not plan.scan and self.after is None and not known:
-                plans.learn(self.wanted, max(seen, 0.5) / max(plans.share(plan.tier), 1e-6))
             if enough or plan.exhaustive:
-                if of_top and not plan.scan and page.candidates + (page.last is not None) >= most:
-                    # All that was looked for stands above: next time look no further.
-                    plan = Plan(scan=False, tier=tier_of(lowest))
+                if self.after is None and (not enough or not (plan.scan or plan.bands)):
+                    plans.learn(self.wanted, max(seen, page.candidates, 0.5))
                 if of_top and plan != first:
                     plans.remember(self.wanted, most, plan)
                 return page
-            known, plan = None, plans.wider(plan, reach, order=self.order, below=below)
+            plan = plans.wider(plan, self.wanted, expected, most, order=self.order, reach=reach)
+
+    def _whole(self, plan: Plan) -> Plan:
+        """The plan for all there is within the bounds of a rank, or of few."""
+        if self.ranked is None or self.ranked.last is None:
+            return Plan(scan=False)
+        return Plan(scan=True) if plan.scan and plan.within is None else Plan(False, bands=True)
 
     def statement(self, plan: Plan) -> tuple[LiteralString, list[Any]]:
         """The statement of a plan, and its parameters."""
         column, type_ = COLUMNS[self.order]
         # The columns of an agent take the first parameter for where its URI is cut.
         sql = Sql(self.wanted, self.uri_cut_bytes)
-        where: LiteralString = conditions(self.wanted, sql)
+        where: LiteralString = "" if plan.bands else conditions(self.wanted, sql)
         range_: LiteralString = ""
         if self.after is not None:
             place = _place(sql, self.after, type_)
@@ -185,40 +196,28 @@ class _Search(msgspec.Struct, frozen=True):
         narrow: LiteralString = f"p.tid, p.chain_id, p.agent_id, p.{column}"
         row: LiteralString = "p.ctid AS tid, p.*"
         most = sql.add(self.most, "bigint")
-        if plan.tail:
-            passed, walked_rows = plan.passed
-            match: LiteralString = f" AND {MATCH}" if sql.asked else ""
-            unserved: LiteralString = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
-            matches: LiteralString = f"""
-              SELECT {narrow}, 0::bigint AS seen FROM (
-                     (SELECT {narrow}
-                        FROM (SELECT {row} FROM agent_profile p
-                               WHERE true{match}{passed}{where}{range_} OFFSET 0) p
-                       ORDER BY {sorting} LIMIT {most})
-                      UNION ALL
-                     (SELECT {narrow}
-                        FROM (SELECT {row} FROM agent_profile p WHERE true{walked_rows}{range_}
-                               ORDER BY {sorting} LIMIT {sql.add(None, "bigint")}) p
-                       WHERE true{unserved}{where}
-                       ORDER BY {sorting} LIMIT {most})) p
-               ORDER BY {sorting} LIMIT {most}"""
+        matches: LiteralString
+        if plan.bands:
+            matches = self._of_bands(plan, sql, range_, sorting, most)
         elif plan.scan:
             # Such a condition no index of words can serve, so that the order's index is walked.
-            match = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
+            match: LiteralString = f" AND ({MATCH}) IS TRUE" if sql.asked else ""
             scanned = sql.add(plan.most_scanned, "bigint")
             by = plan.within or self.order
             walked = COLUMNS[by][0]
             range_ += bound(self.wanted, by, sql.add)
             walk: LiteralString = f"p.{walked} DESC, p.chain_id DESC, p.agent_id DESC"
+            if by == "quality" and self.wanted.chain_id is not None:
+                range_ += self._of_chain(sql)
+                walk = _IN_CHAIN
             matches = f"""
               SELECT {narrow}, 0::bigint AS seen
                 FROM (SELECT {row} FROM agent_profile p WHERE true{range_}
                        ORDER BY {walk} LIMIT {scanned}) p
                WHERE true{match}{where}
-               ORDER BY {sorting} LIMIT {most}"""
+               ORDER BY {walk if by == self.order else sorting} LIMIT {most}"""
         else:
             match = f" AND {MATCH}" if sql.asked else ""
-            match += plan.condition
             fence: LiteralString = "OFFSET 0"
             if plan.most_read is not None:
                 fence = f"LIMIT {sql.add(plan.most_read, 'bigint')}"
@@ -255,9 +254,9 @@ page AS (
                 ORDER BY score DESC, value DESC, chain_id DESC, agent_id DESC LIMIT {rows}) m
 )
 SELECT CASE WHEN m.nth = 1 OR m.nth IS NULL THEN ({_HEADS}) END,
-       n.candidates, n.seen, n.lowest, n.value, n.chain_id, n.agent_id, (SELECT said::text FROM q),
+       n.candidates, n.seen, n.value, n.chain_id, n.agent_id, (SELECT said::text FROM q),
        {_AGENT}, {COUNTS}, {PROFILE}, m.score, m.value, m.chain_id, m.agent_id
-  FROM (SELECT count(*) AS candidates, max(seen) AS seen, min(value) AS lowest,
+  FROM (SELECT count(*) AS candidates, max(seen) AS seen,
                max(value) FILTER (WHERE place = {kept}) AS value,
                max(chain_id) FILTER (WHERE place = {kept}) AS chain_id,
                max(agent_id) FILTER (WHERE place = {kept}) AS agent_id
@@ -270,9 +269,62 @@ SELECT CASE WHEN m.nth = 1 OR m.nth IS NULL THEN ({_HEADS}) END,
             sql.args,
         )
 
-    def page(self, rows: Sequence[Record], expected: float) -> tuple[Page, int, Any]:
-        """The page of a statement's rows, how many matches the index gave, and the last's value."""
-        heads_, candidates, seen, lowest, value, chain_id, agent_id, said = rows[0][:_BESIDE]
+    def _of_chain(self, sql: Sql) -> LiteralString:
+        """What terms say of the chain, once more as a condition on the column: agents of the same
+        quality stand by chains, and an index on both leaps over those of the others."""
+        chain_id = self.wanted.chain_id
+        return "" if chain_id is None else f" AND p.chain_id = {sql.add(chain_id, 'bigint')}"
+
+    def _of_bands(
+        self,
+        plan: Plan,
+        sql: Sql,
+        range_: LiteralString,
+        sorting: LiteralString,
+        most: LiteralString,
+    ) -> LiteralString:
+        """The first matches of the bands in turn: below LIMIT, a band that is not needed any more
+        is never begun. What can be said once for all stands outside of them: they are many, and
+        mostly there is little in them."""
+        above: LiteralString = ""
+        below: LiteralString = ""
+        if self.after is not None:
+            below = f" AND {sql.add(self.after.value, 'bigint')} >= "
+        if self.ranked is not None and self.ranked.last is not None:
+            above = f" AND {sql.add(self.ranked.last.value, 'bigint')} <= "
+        where: LiteralString = of_row(self.wanted, sql)
+        match: LiteralString = " AND p.words @@ asked.query" if sql.asked else ""
+        columns: LiteralString = "p.ctid AS tid, p.chain_id, p.agent_id, p.quality"
+        arms: list[LiteralString] = [
+            f"""
+              (SELECT * FROM (SELECT {columns} FROM agent_profile p
+                               WHERE true{match}{band}{where}{range_}{below and f"{below}{low}"}
+                               {above and f"{above}{high}"} OFFSET 0) p ORDER BY {sorting})"""
+            for low, high, band in plan.of_bands()
+        ]
+        if plan.tail:
+            # Such a condition no index of words can serve, so that the order's index is walked.
+            match = " AND (p.words @@ asked.query) IS TRUE" if sql.asked else ""
+            walk: LiteralString = sorting if self.wanted.chain_id is None else _IN_CHAIN
+            walked: LiteralString = BELOW + range_ + self._of_chain(sql)
+            arms.append(f"""
+              (SELECT {columns.replace("p.ctid AS tid", "p.tid")}
+                 FROM (SELECT p.ctid AS tid, p.* FROM agent_profile p WHERE true{walked}
+                        ORDER BY {walk} LIMIT {sql.add(plan.most_scanned, "bigint")}) p
+                WHERE true{match}{where}
+                ORDER BY {walk})""")
+        both: LiteralString = "\n               UNION ALL"
+        return f"""
+              SELECT p.*, 0::bigint AS seen
+                FROM q AS asked
+               CROSS JOIN LATERAL (
+                     SELECT * FROM (SELECT * FROM ({both.join(arms)}) p OFFSET 0) p
+                      WHERE true{of_key(self.wanted)} LIMIT {most}) p
+               ORDER BY {sorting}"""
+
+    def page(self, rows: Sequence[Record], expected: float) -> tuple[Page, int]:
+        """The page of a statement's rows, and how many matches the index gave."""
+        heads_, candidates, seen, value, chain_id, agent_id, said = rows[0][:_BESIDE]
         last = None
         if value is not None and candidates > CANDIDATES:
             candidates, last = candidates - 1, Place(value, chain_id, agent_id)
@@ -285,10 +337,13 @@ SELECT CASE WHEN m.nth = 1 OR m.nth IS NULL THEN ({_HEADS}) END,
                 found.append(Found(listed, row[-4], Place(*row[-3:])))
         expected = max(expected, candidates)
         page = Page(list(heads), found, candidates, last, expected, said)
-        return page, seen or 0, lowest
+        return page, seen or 0
 
 
-_BESIDE = 8
+_IN_CHAIN: LiteralString = "p.quality DESC, p.agent_id DESC"
+"""The order of quality among the agents of one chain."""
+
+_BESIDE = 7
 """Columns before those of the page, the same in all rows but the first of them."""
 
 

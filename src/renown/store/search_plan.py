@@ -1,14 +1,16 @@
-"""How a search finds its best matches soonest: through an index of words, or down the order.
+"""How a search finds its best matches soonest: through indexes of words, or down the order.
 
 PostgreSQL cannot decide it: for a statement prepared once it knows no word, and it never knows that
 the best hundred of ten thousand matches can be had without looking at the others. So searches ask
-its statistics themselves, keep what they learn for a while, and choose between two statements:
+its statistics themselves, keep what they learn for a while, and choose between these:
 
 - *scan*: walk the index of the order from the top and keep what matches. Best for common words.
-- *index*: let an index of words give the matches, and sort them. Beside the index of all rows there
-  are some that hold only the rows of at least some quality (tiers): smaller by as much as these
-  are fewer, and enough where they hold as many matches as are needed.
-
+- *bands*: beside the index of all words there is one for each band of quality. They are asked from
+  the best down until there are enough matches, so that hardly more rows are read than needed,
+  wherever in the order they stand, and nothing has to be known of a search that is new.
+- *tail*: bands, but the rows below the last of the agents that say something of themselves are
+  walked: what nearly all of these have in common (no file, say) is not worth an index there.
+- *index*: let the index of all words give all matches, and sort them.
 - *scan* within bounds: where something is asked of feedback or times that few agents have, walk
   these in that column's index, whatever the order, and sort what matches.
 
@@ -34,27 +36,41 @@ T = TypeVar("T")
 _FRESH_SECONDS = 600.0
 _MOST_KEPT = 5_000
 
-_TIERS: dict[int, LiteralString] = {
-    200: " AND p.quality + 0 >= 200",
-    184: " AND p.quality + 0 >= 184",
-    168: " AND p.quality + 0 >= 168",
-    152: " AND p.quality + 0 >= 152",
-    128: " AND p.quality + 0 >= 128",
-    104: " AND p.quality + 0 >= 104",
-    80: " AND p.quality + 0 >= 80",
-    40: " AND p.quality + 0 >= 40",
-}
-"""The predicates of the partial indexes. Constants, so that PostgreSQL sees which of them serve."""
+_FLOOR = 43
+"""What an agent can hardly reach by its clients alone, without a file: `derive.quality`."""
 
-_LARGEST = 40
-_STEPS = (184, 152, 104, _LARGEST)
-"""Tiers that are tried in turn where matches stand lower in the order than chance would have it."""
+BANDS: tuple[tuple[int, int, LiteralString], ...] = (
+    (214, 255, " AND p.quality + 0 >= 214"),
+    (206, 213, " AND p.quality + 0 >= 206 AND p.quality + 0 < 214"),
+    (192, 205, " AND p.quality + 0 >= 192 AND p.quality + 0 < 206"),
+    (180, 191, " AND p.quality + 0 >= 180 AND p.quality + 0 < 192"),
+    (168, 179, " AND p.quality + 0 >= 168 AND p.quality + 0 < 180"),
+    (156, 167, " AND p.quality + 0 >= 156 AND p.quality + 0 < 168"),
+    (140, 155, " AND p.quality + 0 >= 140 AND p.quality + 0 < 156"),
+    (124, 139, " AND p.quality + 0 >= 124 AND p.quality + 0 < 140"),
+    (104, 123, " AND p.quality + 0 >= 104 AND p.quality + 0 < 124"),
+    (84, 103, " AND p.quality + 0 >= 84 AND p.quality + 0 < 104"),
+    (64, 83, " AND p.quality + 0 >= 64 AND p.quality + 0 < 84"),
+    (_FLOOR, 63, " AND p.quality + 0 >= 43 AND p.quality + 0 < 64"),
+    (35, 42, " AND p.quality + 0 >= 35 AND p.quality + 0 < 43"),
+    (21, 34, " AND p.quality + 0 >= 21 AND p.quality + 0 < 35"),
+    (0, 20, " AND p.quality + 0 < 21"),
+)
+"""Lowest and highest quality of each, and the predicate of its partial index, best first.
+Constants, so that PostgreSQL sees which index serves."""
+
+BELOW: LiteralString = " AND p.quality < 43"
+"""The condition of the rows that a tail walks."""
+
 _MOST_READ = 20_000
 _CHEAP_US = 40_000.0
-"""What it may cost to look at all matches, before steps are tried."""
+"""What it may cost to look at all matches, before it is tried whether they are few."""
 
 # Measured at a million rows; only their proportions matter.
-_ROW_OF_SCAN_US, _ROW_OF_INDEX_US, _POSTING_US = 2.0, 2.5, 0.02
+_ROW_OF_SCAN_US, _ROW_OF_INDEX_US, _POSTING_US, _PROBES_US = 2.0, 2.5, 0.02, 150.0
+
+_OF_A_BAND = 0.05
+"""Share of its matches that a search meets in a band of those that are looked at, about."""
 
 _BOUNDS = (
     *("feedback_least", "feedback_most", "registered_from", "registered_before"),
@@ -62,10 +78,7 @@ _BOUNDS = (
 )
 _PARAMETERS: tuple[LiteralString, ...] = ("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8")
 
-SIZES: LiteralString = """
-SELECT relname, reltuples FROM pg_class
- WHERE relname = 'agent_profile' OR relname LIKE 'agent\\_profile\\_words\\_%'
-"""
+SIZE: LiteralString = "SELECT reltuples FROM pg_class WHERE oid = 'agent_profile'::regclass"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -73,36 +86,28 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         scan: walk down the order, over at most `most_scanned` rows (None for all); otherwise use
-            an index of words.
+            indexes of words.
         most_read: with an index, how many matches are read at most; as many say that not all were.
         within: with a scan, the column whose bounds it walks instead of the order.
-        tail: a scan that passes over the largest tier, whose matches come from its index of words.
-        tier: with an index, only rows of at least this quality are looked at; None for all.
+        bands: use those of the bands of quality, for the order of quality alone.
+        tail: with bands, walk at most `most_scanned` of the rows below the floor.
     """
 
     scan: bool
-    tier: int | None = None
     most_scanned: int | None = None
     most_read: int | None = None
     within: Order | None = None
+    bands: bool = False
     tail: bool = False
 
     @property
     def exhaustive(self) -> bool:
-        """Whether it finds all there is."""
-        if self.scan:
-            return self.most_scanned is None
-        return self.tier is None and self.most_read is None
+        """Whether it finds all there is, if that many are wanted."""
+        return self.most_scanned is None and self.most_read is None
 
-    @property
-    def condition(self) -> LiteralString:
-        """The condition of the tier, with AND before it; "" for none."""
-        return "" if self.tier is None else _TIERS[self.tier]
-
-    @property
-    def passed(self) -> tuple[LiteralString, LiteralString]:
-        """The condition of the rows that a tail passes over, and of those it walks."""
-        return _TIERS[_LARGEST], " AND p.quality < 40"
+    def of_bands(self) -> list[tuple[int, int, LiteralString]]:
+        """Its bands, the best first: see `BANDS`."""
+        return [one for one in BANDS if not self.tail or one[0] >= _FLOOR]
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -120,14 +125,13 @@ class Plans:
         self._bounded: OrderedDict[Wanted, tuple[dict[Order, float], float]] = OrderedDict()
         self._plans: OrderedDict[tuple[Wanted, int], tuple[Plan, float]] = OrderedDict()
         self._rows = 0.0
-        self._shares: dict[int, float] = {}
         self._read_at = -_FRESH_SECONDS
 
     async def rows(self, conn: Conn) -> float:
         """How many agents there are, about."""
         now = time.monotonic()
         if now - self._read_at >= _FRESH_SECONDS:
-            await self._read(conn)
+            self._rows = max(await conn.fetchval(SIZE), 0.0)
             self._read_at = now
         return self._rows
 
@@ -195,82 +199,89 @@ class Plans:
         """Begin with this plan for a while, instead of what is chosen."""
         _keep(self._plans, (wanted, most), plan)
 
-    def wider(self, plan: Plan, reach: Reach, *, order: Order, below: int | None) -> Plan:
-        """The plan after one that found too few."""
-        best = self.exhaustive(order=order, reach=reach)
-        all_us = self.cost_us(best, reach, order)
-        if order == "quality" and plan.most_read is None:
-            above = min(plan.tier or 255, below if below is not None else 255)
-            lower = next((tier for tier in _STEPS if tier < above), None)
-            if lower is not None:
-                step = Plan(scan=False, tier=lower)
-                if all_us > _CHEAP_US or self.cost_us(step, reach, order) < all_us / 2:
-                    return step
-        if all_us <= _CHEAP_US:
-            return best
-        if plan.most_read is None:
-            # Words that exclude each other: statistics do not know that hardly anything matches.
-            return Plan(scan=False, most_read=_MOST_READ)
-        return Plan(scan=True, tail=True) if order == "quality" else best
-
     def learn(self, wanted: Wanted, matches: float) -> None:
         """Keep a better number of matches."""
         _keep(self._matches, wanted, matches)
 
-    def share(self, tier: int | None) -> float:
-        """The share of rows that a tier holds."""
-        return 1.0 if tier is None else self._shares.get(tier, 0.0)
-
     def choose(
-        self, matches: float, need: int, *, order: Order, reach: Reach, below: int | None = None
+        self, matches: float, need: int, *, order: Order, reach: Reach, later: bool = False
     ) -> Plan:
-        """The cheapest plan for the first `need` matches in an order.
-
-        Args:
-            order: tiers serve where it is that of quality.
-            below: rows of more than this quality are not wanted.
-        """
+        """The cheapest plan for the first `need` matches in an order, or for the next ones of a
+        `later` page."""
         rows = max(self._rows, matches, 1.0)
-        over = 0.0
-        if below is not None:
-            over = self.share(min((tier for tier in _TIERS if tier > below), default=-1))
-        tiers: list[int | None] = [None]
-        if order == "quality":
-            tiers += [t for t in _TIERS if matches * (self.share(t) - over) >= 1.5 * need]
-        plans = [Plan(scan=False, tier=tier) for tier in tiers]
-        plans += [Plan(scan=True, within=by) for by in reach.within if by != order]
+        best = self._indexed(matches, need, order, reach)
         # Of the order's own index only the rows within its bounds are walked.
         walked = reach.within.get(order, rows)
         scanned = need * max(walked, 1.0) / max(matches, 1.0)
-        plans.append(Plan(scan=True, most_scanned=int(8 * scanned) + 1_000))
-        costs = [self.cost_us(plan, reach, order) for plan in plans]
-        costs[-1] = scanned * _ROW_OF_SCAN_US
-        return plans[min(range(len(plans)), key=costs.__getitem__)]
+        best_us = self._first_us(best, matches, need, reach)
+        if later and best.bands:  # a walk begins at the page, a band at its own top
+            best_us += _OF_A_BAND * matches * _ROW_OF_INDEX_US
+        if scanned * _ROW_OF_SCAN_US < best_us:
+            most = 4 * scanned + 100 if order == "quality" else 8 * scanned + 1_000
+            return Plan(scan=True, most_scanned=int(most))
+        return self._with_tail(best, matches, need)
+
+    def wider(
+        self,
+        plan: Plan,
+        wanted: Wanted,
+        matches: float,
+        need: int,
+        *,
+        order: Order,
+        reach: Reach,
+    ) -> Plan:
+        """The plan after one that found too few."""
+        if order == "quality":
+            if "!" in wanted.terms and matches > self._rows / 2:
+                return Plan(scan=True)  # an index of words has to look at all words for a contrary
+            best = self._indexed(matches, need, order, reach)
+            return best if plan.tail else self._with_tail(best, matches, need)
+        best = self.exhaustive(order=order, reach=reach)
+        if plan.most_read is None and self.cost_us(best, reach, order) > _CHEAP_US:
+            # Words that exclude each other: statistics do not know that hardly anything matches.
+            return Plan(scan=False, most_read=_MOST_READ)
+        return best
 
     def exhaustive(self, *, order: Order = "quality", reach: Reach) -> Plan:
         """The plan that finds all matches, wherever in the order they are."""
-        plans = [Plan(scan=False), Plan(scan=True)]
-        plans += [Plan(scan=True, within=by) for by in reach.within if by != order]
+        plans = [Plan(scan=False), Plan(scan=True), *_within_bounds(order, reach)]
         return min(plans, key=lambda plan: self.cost_us(plan, reach, order))
 
     def cost_us(self, plan: Plan, reach: Reach, order: Order = "quality") -> float:
         """About how long a plan takes that looks at all there is."""
         if not plan.scan:
-            return self._index_us(reach.worded, max(self._rows, 1.0), plan.tier)
+            postings = min(10 * reach.worded, self._rows)
+            return reach.worded * _ROW_OF_INDEX_US + postings * _POSTING_US
         rows = reach.within.get(plan.within or order, self._rows)
         return rows * (_ROW_OF_SCAN_US if plan.within is None else _ROW_OF_INDEX_US)
 
-    def _index_us(self, matches: float, rows: float, tier: int | None) -> float:
-        share = self.share(tier)
-        return share * (matches * _ROW_OF_INDEX_US + min(10 * matches, rows) * _POSTING_US)
+    def _indexed(self, matches: float, need: int, order: Order, reach: Reach) -> Plan:
+        """The cheapest plan that leaves out nothing and does not walk the order."""
+        # Statistics know nothing of words that go together, so the first of what is thought to be
+        # few are looked for as if they were many.
+        plans = [Plan(scan=False, bands=order == "quality"), *_within_bounds(order, reach)]
+        return min(plans, key=lambda plan: self._first_us(plan, matches, need, reach))
 
-    async def _read(self, conn: Conn) -> None:
-        sizes = {row[0]: max(row[1], 0.0) for row in await conn.fetch(SIZES)}
-        self._rows = sizes.get("agent_profile", 0.0)
-        self._shares = {
-            tier: min(sizes.get(f"agent_profile_words_{tier}", 0.0) / max(self._rows, 1.0), 1.0)
-            for tier in _TIERS
-        }
+    def _first_us(self, plan: Plan, matches: float, need: int, reach: Reach) -> float:
+        """About how long a plan takes that may end with the first `need` matches."""
+        if not plan.bands:
+            return self.cost_us(plan, reach)
+        # A band is read to its end.
+        read = min(1.6 * need * reach.worded / max(matches, 1.0), reach.worded)
+        return _PROBES_US + read * _ROW_OF_INDEX_US
+
+    def _with_tail(self, plan: Plan, matches: float, need: int) -> Plan:
+        share = matches / max(self._rows, 1.0)
+        # Below the floor stand six of ten agents. What an index has to look at there rises with the
+        # share, what is walked falls with it.
+        if not plan.bands or share * share * max(self._rows, 1.0) < 2.5 * need:
+            return plan
+        return Plan(scan=False, bands=True, tail=True, most_scanned=int(4 * need / share) + 1_000)
+
+
+def _within_bounds(order: Order, reach: Reach) -> list[Plan]:
+    return [Plan(scan=True, within=by) for by in reach.within if by != order]
 
 
 def _keep(kept: OrderedDict[K, tuple[T, float]], key: K, value: T) -> None:
@@ -278,8 +289,3 @@ def _keep(kept: OrderedDict[K, tuple[T, float]], key: K, value: T) -> None:
     kept.move_to_end(key)
     while len(kept) > _MOST_KEPT:
         kept.popitem(last=False)
-
-
-def tier_of(quality: int) -> int | None:
-    """The smallest tier that holds all rows of at least this quality; None for all rows."""
-    return next((tier for tier in _TIERS if tier <= quality), None)

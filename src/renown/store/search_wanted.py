@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, LiteralString, TypeAlias
@@ -20,6 +21,10 @@ COLUMNS: Mapping[Order, tuple[LiteralString, LiteralString]] = {
     "feedback": ("feedback_count", "bigint"),
 }
 """The column of each order and the type of its values."""
+
+# Possessive: strangers write quotes, and there is only one way to read them.
+_LEXEME = re.compile(r"'((?:[^'\\]|''|\\.)*+)'")
+_CONJUNCTION = re.compile(rf"(?:[ ()&]|{_LEXEME.pattern})*+")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +83,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         if self.active_from is not None or self.active_before is not None:
             found["activity"] = _said((">=", self.active_from), ("<", self.active_before))
         return found
+
+    @property
+    def chain_id(self) -> int | None:
+        """The chain that its terms ask for beside nothing but other conditions that must all be
+        met; None where they leave it open."""
+        if _CONJUNCTION.fullmatch(self.terms) is None:
+            return None
+        found = [one for one in _LEXEME.findall(self.terms) if one.startswith("chain=")]
+        return int(found[0][6:]) if found and found[0][6:].isdecimal() else None
 
     @property
     def only_terms(self) -> bool:
@@ -143,14 +157,25 @@ _NUMBERS: tuple[LiteralString, ...] = (
 
 def conditions(wanted: Wanted, sql: Sql) -> LiteralString:
     """All of `wanted` but the query, each with AND before it; "" for nothing."""
+    return of_key(wanted) + of_row(wanted, sql)
+
+
+def of_key(wanted: Wanted) -> LiteralString:
+    """Those of them that ask for no more than an agent's key."""
     found: LiteralString = ""
     if wanted.text:
         # A text of nothing but stop words is no condition for @@, yet must not find everybody.
         found += " AND numnode((SELECT said FROM q)) > 0"
-    if wanted.leads:
-        found += " AND p.leads"
     if not wanted.hidden_too:
         found += f" AND (p.chain_id, p.agent_id) NOT IN {HIDDEN}"
+    return found
+
+
+def of_row(wanted: Wanted, sql: Sql) -> LiteralString:
+    """The others."""
+    found: LiteralString = ""
+    if wanted.leads:
+        found += " AND p.leads"
     for by in wanted.bounds:
         found += bound(wanted, by, sql.add)
     if wanted.skeletons:

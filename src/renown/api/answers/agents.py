@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -36,8 +37,8 @@ from renown.api.answers.values import (
     Time,
     address,
     address_or_none,
-    agent_key,
     hex_text,
+    registry_key,
     texts,
     whole_text,
 )
@@ -154,7 +155,15 @@ async def agent(
     cut = UNCUT if full else URI_CUT_BYTES
     if at is not None:
         return await _past_agent(conn, key, at, cut)
-    found = await store.one(conn, key_args(key), uri_cut_bytes=cut)
+    return answer_of(key, await store.one(conn, key_args(key), uri_cut_bytes=cut))
+
+
+def answer_of(key: AgentKey, found: store.Found | None) -> Answer[Agent]:
+    """What `agent` answers, of what was read for it with a URI cut at `URI_CUT_BYTES`.
+
+    Raises:
+        AgentNotFound, ChainNotFound.
+    """
     head = require_chain(key, found.head if found else None)
     if found is None or found.agent is None:
         raise no_such_agent(key, head)
@@ -164,9 +173,14 @@ async def agent(
 
 async def version(conn: Conn, key: AgentKey) -> Version | None:
     """The version of `agent` as it is now; None where there is none. A tenth of the columns."""
-    found = await _found_version(conn, key)
+    return version_of(key, await store.version(conn, key_args(key)))
+
+
+def version_of(key: AgentKey, found: store.Version | None) -> Version | None:
+    """What `version` answers, of what was read for it. Raises ChainNotFound."""
     if found is None:
         return None
+    require_chain(key, found.head)
     said = _said_version(found.head, found.agent_id, found.version, found.revision, found.marks)
     return Version(said, as_of(found.head))
 
@@ -174,19 +188,16 @@ async def version(conn: Conn, key: AgentKey) -> Version | None:
 async def version_of_facts(conn: Conn, key: AgentKey) -> Version | None:
     """The version of what is told of an agent's facts alone, such as its metadata and reputation;
     None where there is no such agent."""
-    found = await _found_version(conn, key)
+    return version_of_facts_of(key, await store.version(conn, key_args(key)))
+
+
+def version_of_facts_of(key: AgentKey, found: store.Version | None) -> Version | None:
+    """What `version_of_facts` answers, of what was read for it. Raises ChainNotFound."""
     if found is None:
         return None
-    head = found.head
+    head = require_chain(key, found.head)
     said = f"{head.epoch:x}.{head.chain_id}.{found.agent_id}.{found.version}"
     return Version(said, as_of(head))
-
-
-async def _found_version(conn: Conn, key: AgentKey) -> store.Version | None:
-    found = await store.version(conn, key_args(key))
-    if found is not None:
-        require_chain(key, found.head)
-    return found
 
 
 async def uri(conn: Conn, key: AgentKey, *, at: At | None = None) -> tuple[bytes | None, AsOf, str]:
@@ -248,23 +259,27 @@ def listed_agent(
 ) -> L:
     """A `ListedAgent` of a row; `make` is its type, or one with what else it needs."""
     uri = whole_text(row.uri, row.uri_bytes)
-    said: dict[str, Any] = {}
+    said: dict[str, Any] | None = None
     if uri is UNSET:
         said = texts(("uri", row.uri, row.uri_bytes))
         uri = said.pop("uri")
+    chain_id, registry, agent_id = row.chain_id, row.registry, str(row.agent_id)
+    raw_owner, registrant, wallet, approved = row.owner, row.registrant, row.wallet, row.approved
+    owner = address(raw_owner)
     found = make(
-        key=agent_key(row.chain_id, row.registry, row.agent_id),
+        key=registry_key(chain_id, registry) + agent_id,
         uuid=str(row.uuid),
-        chain_id=row.chain_id,
-        registry=address(row.registry),
-        agent_id=str(row.agent_id),
-        owner=address(row.owner),
-        registrant=address_or_none(row.registrant),
+        chain_id=chain_id,
+        registry=address(registry),
+        agent_id=agent_id,
+        owner=owner,
+        # Nearly always who owns it registered it, and is paid.
+        registrant=owner if registrant == raw_owner else address_or_none(registrant),
         uri=uri,
         uri_block=row.uri_block,
-        wallet=address_or_none(row.wallet),
+        wallet=owner if wallet == raw_owner else address_or_none(wallet),
         wallet_state=row.wallet_state,
-        approved=address_or_none(row.approved),
+        approved=None if approved is None else address(approved),
         transfers=row.transfer_count,
         created_block=row.created_block,
         created_at=row.created_at,
@@ -273,8 +288,9 @@ def listed_agent(
         profile=brief(profile),
         marks=row.marks,
     )
-    for name, value in said.items():
-        setattr(found, name, value)
+    if said:
+        for name, value in said.items():
+            setattr(found, name, value)
     return found
 
 
@@ -377,7 +393,8 @@ async def agents(
     else:
         page = await store.newest(conn, **ask)
     _require(chain_id, page.heads)
-    return _list(page.heads, page.rows, limit)
+    version = _page_version(page, limit)
+    return _list(page.heads, page.rows, limit, version)
 
 
 async def _past_agents(
@@ -424,12 +441,25 @@ def _latest_time(heads: Sequence[Head], at: At) -> datetime:
     return heads[0].block_time or datetime.fromtimestamp(0, NEVER.tzinfo)
 
 
-def _list(heads: Iterable[Head], rows: Sequence[Listed], limit: int) -> Answer[AgentPage]:
+def _list(
+    heads: Iterable[Head], rows: Sequence[Listed], limit: int, version: str | None = None
+) -> Answer[AgentPage]:
     shown, last = more(rows, limit)
     blocks = as_of_all(heads)
     page = AgentPage(as_of=blocks, items=[listed_agent(FoundAgent, *row) for row in shown])
     after = (last[0].created_at, last[0].chain_id, last[0].agent_id) if last else None
-    return Answer(page, blocks, after=after)
+    return Answer(page, blocks, version, after=after)
+
+
+def _page_version(page: store.Page, limit: int) -> str:
+    """The versions of all agents on a page, as one: it says nothing else."""
+    lives = [f"{head.chain_id}.{head.epoch}" for head in page.heads]
+    agents = [
+        f"{row.chain_id}.{row.agent_id}.{version}.{revision_of(profile)}.{','.join(row.marks)}"
+        for (row, _, profile), version in zip(page.rows[:limit], page.versions, strict=False)
+    ]
+    said = f"{lives} {agents} {len(page.rows) > limit}"
+    return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
 
 
 def _require(chain_id: int | None, heads: Sequence[Head]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from renown.api.answers.findings import CheckedAt, Finding, said
+from renown.api.answers.payments import ProofOfPayment, proof
 from renown.api.answers.values import Count, Hash, hex_or_none
 from renown.spec.documents import findings_from
 from renown.spec.documents.model import Class
@@ -56,6 +57,7 @@ class AttachedFile(Struct, kw_only=True, frozen=True):
 
 
 Files = dict[Place, AttachedFile]
+Beside = dict[Place, tuple[AttachedFile | None, ProofOfPayment | None]]
 FileOrNone = Annotated[
     AttachedFile | None,
     Meta(
@@ -65,16 +67,19 @@ FileOrNone = Annotated[
 ]
 
 
-async def of_feedback(conn: Conn, rows: Iterable[FeedbackRow]) -> Files:
-    """The files of feedback, by place."""
-    wanted = [(r.chain_id, r.block_number, r.log_index, r.tx_hash) for r in rows if r.uri]
-    return _files(await store.by_place(conn, "feedback", wanted))
+async def of_feedback(conn: Conn, chain_id: int, rows: Iterable[FeedbackRow]) -> Beside:
+    """What the files of feedback on one chain are, and which payments they name, by place."""
+    found = await store.of_feedback(conn, chain_id, _named(rows))
+    return {
+        place: (None if file is None else _file(file), None if paid is None else proof(paid))
+        for place, (file, paid) in found.items()
+    }
 
 
 async def of_responses(conn: Conn, chain_id: int, rows: Iterable[ResponseRow]) -> Files:
     """The files of responses on one chain, by place."""
-    wanted = [(chain_id, r.block_number, r.log_index, r.tx_hash) for r in rows if r.uri]
-    return _files(await store.by_place(conn, "responses", wanted))
+    found = await store.of_responses(conn, chain_id, _named(rows))
+    return {place: _file(row) for place, row in found.items()}
 
 
 async def of_validations(
@@ -105,8 +110,8 @@ def version_with(version: str, beside: Iterable[Struct | None]) -> str:
     return f"{version}.{digest.hexdigest()}"
 
 
-def _files(rows: dict[Place, AttachmentRow]) -> Files:
-    return {place: _file(row) for place, row in rows.items()}
+def _named(rows: Iterable[FeedbackRow | ResponseRow]) -> list[store.Fact]:
+    return [(row.block_number, row.log_index, row.tx_hash) for row in rows if row.uri]
 
 
 def _file(row: AttachmentRow) -> AttachedFile:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -11,15 +15,14 @@ from renown.api.answers.answer import URI_CUT_BYTES, Answer, ChainsPage, Page, m
 from renown.api.answers.as_of import AsOf, At, as_of, as_of_all, past_of_chains
 from renown.api.answers.attachments import (
     AttachedFile,
+    Beside,
     FileOrNone,
-    Files,
     of_feedback,
     of_responses,
     version_with,
 )
 from renown.api.answers.moment import read_at
-from renown.api.answers.payments import ProofOrNone, Proofs
-from renown.api.answers.payments import of_feedback as payments_of
+from renown.api.answers.payments import ProofOrNone
 from renown.api.answers.values import (
     Address,
     Block,
@@ -155,11 +158,10 @@ async def of_agent(
 
     page, head, version = await read_at(conn, key, at, read)
     shown, last = more(page.rows, limit)
-    block, files = as_of(head), await of_feedback(conn, shown)
-    proofs = await payments_of(conn, shown)
-    items = [Feedback(**_fields(row, files, proofs)) for row in shown]
+    block, beside = as_of(head), await of_feedback(conn, head.chain_id, shown)
+    items = [_feedback(Feedback, row, beside) for row in shown]
     body = FeedbackPage(as_of=block, items=items)
-    version = version_with(version, [*files.values(), *proofs.values()])
+    version = _version_of(version, items)
     return Answer(body, [block], version, (last.block_number, last.log_index) if last else None)
 
 
@@ -180,12 +182,10 @@ async def records(
     page, head, version = await read_at(conn, key, at, read)
     if not page.rows:
         raise _no_feedback(key, client, index)
-    block, files = as_of(head), await of_feedback(conn, page.rows)
-    proofs = await payments_of(conn, page.rows)
-    items = [Feedback(**_fields(row, files, proofs)) for row in page.rows]
+    block, beside = as_of(head), await of_feedback(conn, head.chain_id, page.rows)
+    items = [_feedback(Feedback, row, beside) for row in page.rows]
     body = FeedbackRecords(as_of=block, items=items)
-    version = version_with(version, [*files.values(), *proofs.values()])
-    return Answer(body, [block], version)
+    return Answer(body, [block], _version_of(version, items))
 
 
 async def responses(
@@ -221,9 +221,7 @@ async def responses(
         raise _no_feedback(key, client, index)
     shown, last = more(page.rows, limit)
     block, files = as_of(head), await of_responses(conn, head.chain_id, shown)
-    items = [
-        _response(row, files.get((head.chain_id, row.block_number, row.log_index))) for row in shown
-    ]
+    items = [_response(row, files.get((row.block_number, row.log_index))) for row in shown]
     body = ResponsePage(as_of=block, items=items)
     version = version_with(version, files.values())
     return Answer(body, [block], version, (last.block_number, last.log_index) if last else None)
@@ -269,75 +267,86 @@ async def across(
     if chain_id is not None and not heads:
         raise ChainNotFound("this index does not hold that chain", chain_id=chain_id)
     shown, last = more(found.rows, limit)
-    given = [row.feedback for row in shown]
-    blocks, files = as_of_all(heads), await of_feedback(conn, given)
-    proofs = await payments_of(conn, given)
-    body = SaidFeedbackPage(as_of=blocks, items=[_said(row, files, proofs) for row in shown])
+    items: list[SaidFeedback] = []
+    for chain, of_chain in groupby(shown, attrgetter("chain_id")):
+        rows = list(of_chain)
+        beside = await of_feedback(conn, chain, [row.feedback for row in rows])
+        items += [_said(row, beside) for row in rows]
+    blocks = as_of_all(heads)
+    body = SaidFeedbackPage(as_of=blocks, items=items)
     after_last = None
     if last:
-        row = last.feedback
-        after_last = (row.chain_id, row.block_number, row.log_index)
+        after_last = (last.chain_id, last.feedback.block_number, last.feedback.log_index)
     return Answer(body, blocks, after=after_last)
 
 
-def _fields(row: FeedbackRow, files: Files, proofs: Proofs) -> dict[str, Any]:
-    place = (row.chain_id, row.block_number, row.log_index)
-    return {
-        **_strings(row),
-        "client": address(row.client),
-        "index": str(row.feedback_index),
-        "value": str(int(row.value)),
-        "decimals": row.decimals,
-        "content_hash": hex_text(row.content_hash),
-        "revoked": row.revoked_block is not None,
-        "revoked_block": row.revoked_block,
-        "superseded": row.superseded_block is not None,
-        "superseded_block": row.superseded_block,
-        "responses": row.response_count,
-        "document": files.get(place),
-        "payment": proofs.get(place),
-        "block_number": row.block_number,
-        "log_index": row.log_index,
-        "time": row.time,
-        "tx_hash": hex_text(row.tx_hash),
-    }
+F = TypeVar("F", bound=Feedback)
+_NOTHING = (None, None)
 
 
-def _strings(row: FeedbackRow) -> dict[str, Any]:
-    # Nearly always all are whole and clean: then nothing has to be said beside them.
+def _feedback(make: Callable[..., F], row: FeedbackRow, beside: Beside) -> F:
+    """A `Feedback` of a row; `make` is its type, or one with what else it needs."""
+    document, payment = beside.get((row.block_number, row.log_index), _NOTHING)
+    said: dict[str, Any] = {}
     try:
         tag1, tag2, endpoint, uri = (
             *(row.tag1.decode(), row.tag2.decode()),
             *(row.endpoint.decode(), row.uri.decode()),
         )
+        is_plain = row.lengths is None and "\0" not in tag1 + tag2 + endpoint + uri
     except UnicodeDecodeError:
-        pass
-    else:
-        if (
-            len(row.uri) == row.uri_bytes
-            and len(row.tag1) == row.tag1_bytes
-            and len(row.tag2) == row.tag2_bytes
-            and len(row.endpoint) == row.endpoint_bytes
-            and "\0" not in tag1 + tag2 + endpoint + uri
-        ):
-            return {"tag1": tag1, "tag2": tag2, "endpoint": endpoint, "uri": uri}
-    return texts(
-        ("tag1", row.tag1, row.tag1_bytes),
-        ("tag2", row.tag2, row.tag2_bytes),
-        ("endpoint", row.endpoint, row.endpoint_bytes),
-        ("uri", row.uri, row.uri_bytes),
+        is_plain = False
+    if not is_plain:
+        said = _with_what_is_missing(row)
+        tag1, tag2 = said.pop("tag1"), said.pop("tag2")
+        endpoint, uri = said.pop("endpoint"), said.pop("uri")
+    found = make(
+        client=address(row.client),
+        index=str(row.feedback_index),
+        value=row.value,
+        decimals=row.decimals,
+        tag1=tag1,
+        tag2=tag2,
+        endpoint=endpoint,
+        uri=uri,
+        content_hash=hex_text(row.content_hash),
+        revoked=row.revoked_block is not None,
+        revoked_block=row.revoked_block,
+        superseded=row.superseded_block is not None,
+        superseded_block=row.superseded_block,
+        responses=row.response_count,
+        document=document,
+        payment=payment,
+        block_number=row.block_number,
+        log_index=row.log_index,
+        time=row.time,
+        tx_hash=hex_text(row.tx_hash),
     )
+    for name, value in said.items():
+        setattr(found, name, value)
+    return found
 
 
-def _said(row: AcrossRow, files: Files, proofs: Proofs) -> SaidFeedback:
-    given = row.feedback
-    return SaidFeedback(
-        agent=agent_key(given.chain_id, row.registry, given.agent_id),
-        chain_id=given.chain_id,
-        agent_id=str(given.agent_id),
+def _with_what_is_missing(row: FeedbackRow) -> dict[str, Any]:
+    """Strings of which some are cut or no clean text, and what has to be said beside them."""
+    strings = (row.tag1, row.tag2, row.endpoint, row.uri)
+    lengths = row.lengths or map(len, strings)
+    return texts(*zip(("tag1", "tag2", "endpoint", "uri"), strings, lengths, strict=True))
+
+
+def _version_of(version: str, items: Sequence[Feedback]) -> str:
+    return version_with(version, [one for item in items for one in (item.document, item.payment)])
+
+
+def _said(row: AcrossRow, beside: Beside) -> SaidFeedback:
+    make = partial(
+        SaidFeedback,
+        agent=agent_key(row.chain_id, row.registry, row.agent_id),
+        chain_id=row.chain_id,
+        agent_id=str(row.agent_id),
         attached=row.attached,
-        **_fields(given, files, proofs),
     )
+    return _feedback(make, row.feedback, beside)
 
 
 def _response(row: ResponseRow, file: AttachedFile | None) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -28,7 +27,6 @@ from renown.derive.payment import Basis, Reason, State
 from renown.errors import NotFound
 from renown.spec.tokens import Tokens, token_at
 from renown.store import read_payments as store
-from renown.store.feedback import FeedbackRow
 from renown.store.pool import Conn
 from renown.store.read_payments import ClaimRow, FeedbackClaim, PaymentRow
 from renown.store.reads import key_args
@@ -168,7 +166,6 @@ ProofOrNone = Annotated[
         " null where the file names none, or is not read."
     ),
 ]
-Proofs = dict[store.Place, ProofOfPayment]
 
 
 async def of_agent(
@@ -245,18 +242,8 @@ async def claim(conn: Conn, claim_id: UUID, *, tokens: Tokens) -> Answer[ClaimWi
     return Answer(body, [block])
 
 
-async def of_feedback(conn: Conn, rows: Iterable[FeedbackRow]) -> Proofs:
-    """The payments that the files of feedback name, by place."""
-    wanted = [
-        (r.chain_id, r.block_number, r.log_index, r.agent_id, r.client, r.feedback_index)
-        for r in rows
-        if r.uri
-    ]
-    found = await store.of_feedback(conn, wanted)
-    return {place: _proof(one) for place, one in found.items()}
-
-
-def _proof(one: FeedbackClaim) -> ProofOfPayment:
+def proof(one: FeedbackClaim) -> ProofOfPayment:
+    """The payment that a feedback's file names, as answers say it."""
     return ProofOfPayment(
         state=one.state,  # type: ignore[arg-type]
         reason=one.reason,  # type: ignore[arg-type]
@@ -282,7 +269,7 @@ def _payment(row: PaymentRow, tokens: Tokens) -> Payment:
         tx_hash=hex_text(row.tx_hash),
         log_index=row.log_index,
         token=token_of(tokens, row.pay_chain_id, row.token),
-        amount=str(int(row.amount)),
+        amount=row.amount,
         payer=address(row.payer),
         payee=address(row.payee),
         payee_basis=row.payee_basis,  # type: ignore[arg-type]

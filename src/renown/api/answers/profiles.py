@@ -57,7 +57,7 @@ def brief(row: ProfileRow | None) -> ProfileBrief | None:
     kinds: list[str] = []
     trust: list[str] = []
     findings: list[str] = []
-    for term in row.terms:
+    for term in row.terms.split("\n"):
         kind, _, value = term.partition("=")
         if kind == "finding":
             findings.append(value)
@@ -74,7 +74,7 @@ def brief(row: ProfileRow | None) -> ProfileBrief | None:
         x402=row.x402,
         active=row.active,
         alive=row.alive,
-        verified_domains=row.domains,
+        verified_domains=row.domains or [],
         trust=trust,
         findings=findings,
         quality=row.quality,

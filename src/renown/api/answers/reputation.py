@@ -92,10 +92,7 @@ async def of_agent(
     start: bytes = after[0] if after else b""
     if asked is None and at is None:
         kept, head = await _now(conn, key, start, limit)
-        assert kept.agent_id is not None
-        return msgspec.structs.replace(
-            _answer(kept, head, limit, None), present=present(head, kept.agent_id)
-        )
+        return _present(kept, head, limit)
     async with transaction(conn, "repeatable_read"):
         if at is None:
             kept, head = await _now(conn, key, start, limit)
@@ -108,10 +105,30 @@ async def of_agent(
     return _answer(kept, head, limit, summary)
 
 
+def answer_of(key: AgentKey, kept: Kept | None, limit: int) -> Answer[Reputation]:
+    """The first page of `of_agent` as it is now, of what was read for it, one row beyond `limit`.
+
+    Raises:
+        AgentNotFound, ChainNotFound.
+    """
+    return _present(*_found(key, kept), limit)
+
+
+def _present(kept: Kept, head: Head, limit: int) -> Answer[Reputation]:
+    assert kept.agent_id is not None
+    return msgspec.structs.replace(
+        _answer(kept, head, limit, None), present=present(head, kept.agent_id)
+    )
+
+
 async def _now(conn: Conn, key: AgentKey, start: bytes, limit: int) -> tuple[Kept, Head]:
     kept = await store.kept(
         conn, key_args(key), after=start, limit=limit + 1, cut_bytes=LABEL_CUT_BYTES
     )
+    return _found(key, kept)
+
+
+def _found(key: AgentKey, kept: Kept | None) -> tuple[Kept, Head]:
     head = require_chain(key, kept.head if kept else None)
     if kept is None or kept.agent_id is None:
         raise no_such_agent(key, head)

@@ -197,7 +197,7 @@ def _item(listed: Listed, lexemes: frozenset[str], *, similar: bool = False) -> 
     if lexemes and item.profile is not None and profile is not None:
         marked: dict[str, list[list[Fragment]]] = {}
         texts: dict[str, list[str]] = {kind: [] for kind in _SHOWN}
-        for term in profile.terms:
+        for term in profile.terms.split("\n"):
             kind, _, value = term.partition("=")
             if kind in _SHOWN_TERMS:
                 texts[kind].append(value)

@@ -71,11 +71,11 @@ def hex_or_none(raw: bytes | None) -> str | None:
 
 def agent_key(chain_id: int, registry: bytes, agent_id: int) -> str:
     """The canonical key."""
-    return f"{_registry_key(chain_id, registry)}{agent_id}"
+    return f"{registry_key(chain_id, registry)}{agent_id}"
 
 
 @lru_cache(maxsize=256)
-def _registry_key(chain_id: int, registry: bytes) -> str:
+def registry_key(chain_id: int, registry: bytes) -> str:
     """What the keys of a registry's agents begin with."""
     return AgentRef(chain_id, registry, 0).key[:-1]
 

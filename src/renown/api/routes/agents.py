@@ -48,6 +48,7 @@ from renown.errors import (
     PastNotServed,
     StoreError,
 )
+from renown.store.reads import place_of
 from renown.types import parse_agent_key
 
 router = APIRouter(route_class=StrictRoute, tags=["agents"])
@@ -63,13 +64,17 @@ async def get_agent(
 ) -> Response:
     """One agent: who owns it, what it says of itself on chain, how often it was rated."""
     wanted, moment = parse_agent_key(key), parse_at(at)
-    desk = desk_of(request)
+    desk, place = desk_of(request), place_of(wanted)
 
     async def read() -> Answer[agents.Agent]:
+        if place is not None and moment is None and not full:
+            return agents.answer_of(wanted, await desk.crossings.agents.read(place))
         async with desk.reading() as conn:
             return await agents.agent(conn, wanted, at=moment, full=full)
 
     async def version() -> Version | None:
+        if place is not None:
+            return agents.version_of(wanted, await desk.crossings.versions.read(place))
         async with desk.reading() as conn:
             return await agents.version(conn, wanted)
 
@@ -159,7 +164,7 @@ async def get_agent_metadata(
 ) -> Response:
     """What the agent's manager set on chain, key by key. The wallet stands with the agent."""
     wanted, moment, start = parse_agent_key(key), parse_at(at), position(request, cursor)
-    desk = desk_of(request)
+    desk, place = desk_of(request), place_of(wanted)
 
     async def read() -> Answer[metadata.MetadataPage]:
         async with desk.reading() as conn:
@@ -167,6 +172,8 @@ async def get_agent_metadata(
         return with_cursor(request, found)
 
     async def version() -> Version | None:
+        if place is not None:
+            return agents.version_of_facts_of(wanted, await desk.crossings.versions.read(place))
         async with desk.reading() as conn:
             return await agents.version_of_facts(conn, wanted)
 
@@ -246,9 +253,12 @@ async def get_agent_reputation(
         )
     elif tag1 is not None or tag2 is not None:
         raise BadParameter("`tag1` and `tag2` filter the summary of `clients`", parameter="clients")
-    desk = desk_of(request)
+    desk, place = desk_of(request), place_of(wanted)
 
     async def read() -> Answer[reputation.Reputation]:
+        if place is not None and keep:
+            kept = await desk.crossings.reputations(limit + 1).read(place)
+            return with_cursor(request, reputation.answer_of(wanted, kept, limit))
         async with desk.reading() as conn:
             found = await reputation.of_agent(
                 conn, wanted, asked=asked, at=moment, after=start, limit=limit
@@ -256,6 +266,8 @@ async def get_agent_reputation(
         return with_cursor(request, found)
 
     async def version() -> Version | None:
+        if place is not None:
+            return agents.version_of_facts_of(wanted, await desk.crossings.versions.read(place))
         async with desk.reading() as conn:
             return await agents.version_of_facts(conn, wanted)
 

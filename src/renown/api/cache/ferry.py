@@ -1,0 +1,133 @@
+"""Reads of one kind that are asked for at the same time cross to the database together.
+
+A statement costs the process more than what it brings: so under load as many as wait go in one. Who
+comes while few are under way crosses alone and at once, as if there were no ferry; nobody is ever
+held back for others to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+FEW_CROSSINGS = 2
+"""So many statements of one kind are under way at once where the database answers quickly: the
+fewer they are, the more each carries."""
+PATIENCE_SECONDS = 0.02
+"""Who waits longer than this is taken across beside those. Then the database waits for its disks,
+and that it does best for several at once."""
+MOST_CROSSINGS = 8
+MOST_ABOARD = 12
+
+
+class Ferry(Generic[K, V]):
+    """Takes keys across.
+
+    Args:
+        one: reads for a single key.
+        many: reads for up to `most_aboard` keys, in their order; from a snapshot that is not older
+            than the call, as `one`.
+
+    An error goes to all who were aboard; who gives up is left out, and takes nothing from others.
+    """
+
+    def __init__(
+        self,
+        one: Callable[[K], Awaitable[V]],
+        many: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+        *,
+        few_crossings: int = FEW_CROSSINGS,
+        most_crossings: int = MOST_CROSSINGS,
+        most_aboard: int = MOST_ABOARD,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._one = one
+        self._many = many
+        self._few_crossings = few_crossings
+        self._most_crossings = most_crossings
+        self._most_aboard = most_aboard
+        self._patience_seconds = patience_seconds
+        self._under_way = 0
+        self._impatience: asyncio.TimerHandle | None = None
+        self._waiting: deque[tuple[K, asyncio.Future[V], float]] = deque()
+        self._crossings: set[asyncio.Task[None]] = set()
+
+    async def read(self, key: K) -> V:
+        """What is read for `key`, in a snapshot not older than this call. Raises what that does."""
+        if self._under_way < self._few_crossings:
+            self._under_way += 1
+            try:
+                return await self._one(key)
+            finally:
+                self._landed()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[V] = loop.create_future()
+        self._waiting.append((key, waiting, loop.time()))
+        if self._impatience is None:
+            self._impatience = loop.call_later(self._patience_seconds, self._lose_patience)
+        return await waiting
+
+    def _landed(self) -> None:
+        self._under_way -= 1
+        if self._waiting and self._under_way < self._few_crossings:
+            self._depart(self._board())
+
+    def _lose_patience(self) -> None:
+        self._impatience = None
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            due = self._waiting[0][2] + self._patience_seconds
+            if due > loop.time() or self._under_way >= self._most_crossings:
+                due = max(due, loop.time() + self._patience_seconds / 4)
+                self._impatience = loop.call_at(due, self._lose_patience)
+                return
+            self._depart(self._board())
+
+    def _board(self) -> list[tuple[K, asyncio.Future[V]]]:
+        aboard: list[tuple[K, asyncio.Future[V]]] = []
+        while self._waiting and len(aboard) < self._most_aboard:
+            key, waiting, _ = self._waiting.popleft()
+            if not waiting.done():
+                aboard.append((key, waiting))
+        return aboard
+
+    def _depart(self, aboard: Sequence[tuple[K, asyncio.Future[V]]]) -> None:
+        self._under_way += 1
+        # In a context of its own: it is nobody's in particular, so neither are its traces.
+        crossing = asyncio.get_running_loop().create_task(self._cross(aboard), context=Context())
+        self._crossings.add(crossing)
+        crossing.add_done_callback(self._crossings.discard)
+
+    async def _cross(self, aboard: Sequence[tuple[K, asyncio.Future[V]]]) -> None:
+        try:
+            while aboard:
+                await self._take(aboard)
+                aboard = self._board() if self._under_way <= self._few_crossings else ()
+        finally:
+            self._landed()
+
+    async def _take(self, aboard: Sequence[tuple[K, asyncio.Future[V]]]) -> None:
+        try:
+            if len(aboard) == 1:
+                found: Sequence[V] = [await self._one(aboard[0][0])]
+            else:
+                found = await self._many([key for key, _ in aboard])
+        except Exception as exc:  # noqa: BLE001 - theirs who wait
+            for _, waiting in aboard:
+                if not waiting.done():
+                    waiting.set_exception(exc)
+                    waiting.exception()  # if he is gone by then, nobody misses it
+        except BaseException:  # the process stops
+            for _, waiting in aboard:
+                waiting.cancel()
+            raise
+        else:
+            for (_, waiting), value in zip(aboard, found, strict=True):
+                if not waiting.done():
+                    waiting.set_result(value)
