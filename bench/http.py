@@ -8,7 +8,9 @@ time of the API stands beside it. 32 kept connections, no pipelining, no compres
 but out of reach, nobody has a key unless said.
 
 "Anew" reads the database for each answer, and asks for another agent each time, half of them drawn
-evenly, half by the feedback about them (`drawing`). "Kept" is the product as it runs, which keeps
+evenly, half by the feedback about them (`drawing`); pages of agents begin behind another agent each
+time, about half of them in the list of all chains, half in one chain's. The batch asks for agents
+that "agent by key" asked for, others in each round. "Kept" is the product as it runs, which keeps
 answers about single agents until something changes; it is asked for the same few. The fixed bytes
 are those of several hundred of the paths, taken before. Worlds are read into the page cache first
 (`warming`).
@@ -285,8 +287,10 @@ def _others(
     _one(report, "page of 50 agents, anew, gzip", found)
     keys = [key.rpartition("/")[2] for key in by_key]
     bodies = [json.dumps({"keys": keys[at : at + 100]}) for at in range(0, len(keys) - 100, 100)]
-    batch = ["/v1/agents/batch"] * len(bodies)
-    own = [api.load("anew", batch, seconds, bodies=bodies) for _ in range(rounds)]
+    own = [
+        api.load("anew", ["/v1/agents/batch"] * len(turn), seconds, bodies=turn)
+        for turn in parts(bodies, rounds)
+    ]
     rate = Spread.of([one["per_second"] for one in own])
     report.add("100 agents by their keys in one request: requests/s", f"{rate:,.0f}")
     cpu = Spread.of([one["cpu_us"] / 100 for one in own])

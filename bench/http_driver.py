@@ -35,6 +35,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.harness import peak_rss_bytes
+from bench.http_paths import SECRET
 from renown.api.app import create_app
 from renown.api.routing import StrictRoute, add_routes
 from renown.cli.listening import bind, serving
@@ -44,7 +45,6 @@ from renown.store.accounts import create_account
 from renown.store.api_keys import Wanted, issue_key
 from renown.store.pool import connect, connect_pool
 
-_SECRET = "a secret of the benchmarks"
 _UNLIMITED = json.dumps({tier: dict.fromkeys(COST_CLASSES, MOST_PER_MINUTE) for tier in TIERS})
 POOL_SIZE = 8
 
@@ -117,8 +117,8 @@ async def main() -> None:
     )
     dsn = json.loads(await lines.readline())["dsn"]
     given: dict[str, Any] = {
-        "cursor_secret": _SECRET,
-        "key_pepper": _SECRET,
+        "cursor_secret": SECRET,
+        "key_pepper": SECRET,
         "limits_json": _UNLIMITED,
         "db_pool_max_size": POOL_SIZE,
     }

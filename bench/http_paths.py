@@ -8,8 +8,13 @@ from typing import LiteralString
 
 from bench import rig
 from bench.drawing import Drawn, draw
+from renown.api.pages import Cursors
+from renown.store.agents import After
+from renown.store.reads import NEVER, KeyArgs
 
 CONNECTIONS = 32
+SECRET = "a secret of the benchmarks"
+"""Of the API that is asked, which signs its cursors with it."""
 BY_KEY, NOT_MODIFIED, WITH_KEY = "agent by key", "not modified", "with an API key"
 HANDS = {
     BY_KEY: 3,
@@ -43,11 +48,28 @@ async def routes_of(dsn: str, agents: int) -> dict[str, list[str]]:
     chance.shuffle(words)
     words = list(dict.fromkeys(words))[:WORDS] or ["agent"]  # common ones are likelier, none twice
     chance.shuffle(words)
+    pages = pages_of(drawn.places, drawn.even.hand())
+    chance.shuffle(pages)
     return _routes(
         {name: _half_and_half(drawn, hands, chance) for name, hands in HANDS.items()},
         [owner.hex() for owner in drawn.owners],
         words,
+        pages,
     )
+
+
+def pages_of(places: list[After], keys: list[KeyArgs]) -> list[str]:
+    """Pages of 50 agents behind each of these: in the list of all chains, then in its chain's."""
+    cursors = Cursors(SECRET.encode())
+    paths = []
+    for place in places:
+        position = (place.created_at, place.chain_id, place.agent_id)
+        paths.append(f"/v1/agents?limit=50&cursor={cursors.write(position, '/v1/agents?')}")
+    for key in keys:
+        query = f"chain={key.chain_id}"
+        cursor = cursors.write((NEVER, key.chain_id, key.agent_id), f"/v1/agents?{query}")
+        paths.append(f"/v1/agents?{query}&limit=50&cursor={cursor}")
+    return paths
 
 
 def sampled(paths: list[str], most: int) -> list[str]:
@@ -78,7 +100,7 @@ def _half_and_half(drawn: Drawn, hands: int, chance: random.Random) -> list[str]
 
 
 def _routes(
-    keys: dict[str, list[str]], owners: list[str], words: list[str]
+    keys: dict[str, list[str]], owners: list[str], words: list[str], pages: list[str]
 ) -> dict[str, list[str]]:
     tails = {
         "reputation": "/reputation",
@@ -90,9 +112,8 @@ def _routes(
     by_key = {
         name: [f"/v1/agents/{key}{tails.get(name, '')}" for key in keys[name]] for name in HANDS
     }
-    chains = sorted({key.partition(":")[0] for key in keys[BY_KEY]})
     return by_key | {
-        "page of 50 agents": [f"/v1/agents?chain={chain}&limit=50" for chain in chains],
+        "page of 50 agents": pages,
         "agents of an owner": [f"/v1/agents?owner=0x{owner}" for owner in owners],
         "text search": [f"/v1/agents?q={word}&limit=20" for word in words],
     }

@@ -1,7 +1,7 @@
 """The API of the product behind several ports of one process, for `limits`.
 
 Reads BENCH_DSN and BENCH_REDIS, writes one line of JSON (`{"ports": {way: port}, "key": …,
-"path": …}`) once it serves, and leaves when its input ends.
+"paths": […]}`) once it serves, and leaves when its input ends.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from renown.store.pool import connect_pool
 
 _SECRET = "a secret of the benchmarks"
 _UNKEPT = "open, read each time"
+AGENTS = 1_000
+"""So many are asked for, so that equal reads seldom meet: those are done once."""
 _UNLIMITED = json.dumps({tier: dict.fromkeys(COST_CLASSES, MOST_PER_MINUTE) for tier in TIERS})
 
 
@@ -63,24 +65,24 @@ async def main() -> None:
             bound = stack.enter_context(bind("127.0.0.1", 0))
             await stack.enter_async_context(serving(app, bound))
             ports[name] = bound.getsockname()[1]
-        key, agent = await _prepare(dsn, settings)
-        print(
-            json.dumps({"ports": ports, "key": key, "path": f"/v1/agents/{agent}"}),
-            flush=True,
-        )
+        key, agents = await _prepare(dsn, settings)
+        paths = [f"/v1/agents/{agent}" for agent in agents]
+        print(json.dumps({"ports": ports, "key": key, "paths": paths}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def _prepare(dsn: str, settings: Settings) -> tuple[str, str]:
-    """A key, and the key of an agent."""
+async def _prepare(dsn: str, settings: Settings) -> tuple[str, list[str]]:
+    """An API key, and the keys of agents."""
     pool = await connect_pool(dsn, min_size=1, max_size=1)
     try:
         async with pool.transaction() as tx:
             account = await create_account(tx, "bench", tier="enterprise")
             wanted = Wanted(account_id=account.account_id, scopes=["read"])
             issued = await issue_key(tx, settings.key_peppers(), wanted)
-            agent = await tx.fetchval("SELECT uuid FROM agent ORDER BY agent_id LIMIT 1")
-            return issued.text, str(agent)
+            rows = await tx.fetch(
+                "SELECT chain_id, agent_id FROM agent ORDER BY chain_id, agent_id LIMIT $1", AGENTS
+            )
+            return issued.text, [f"{chain_id}:{agent_id}" for chain_id, agent_id in rows]
     finally:
         await pool.close()
 

@@ -43,6 +43,7 @@ from bench.load_model import (
     rates,
     saturated,
 )
+from bench.warming import fill_page_cache
 
 FIRST, FACTOR, MOST = 200.0, 1.5, 20_000.0
 LEAST_RATE = 20.0
@@ -122,7 +123,9 @@ def measure(
     seconds = seconds or (2.0 if harness.is_quick() else 7.0)
     dsn = worlds.dsn(size)
     mix = asyncio.run(mix_of(dsn))
+    warmed = asyncio.run(fill_page_cache(dsn))
     report = Report("load", f"one API process, {size} agents, requests of an open model")
+    report.add("read into the page cache beforehand", str(warmed))
     report.numbers["mix"] = {kind: {"share": share, "paths": len(p)} for kind, share, p in mix}
     given = {
         "BENCH_DSN": dsn,

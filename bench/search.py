@@ -4,8 +4,8 @@ Before every search the baseline is asked on the same connection. What is judged
 process has not asked for it before, so it knows nothing of it (of a kind with fewer different
 searches than there are turns it has forgotten what it knew). Beside it stands *again*: the same
 search a turn later, as people do repeat what others asked. The budgets are of the largest world,
-the growth is from the smallest to the largest. `bench.search_worst` looks for the searches that
-take longest instead.
+the growth is from the smallest to the largest. The indexes are as after a vacuum: nothing waits in
+their lists. `bench.search_worst` looks for the searches that take longest instead.
 """
 
 from __future__ import annotations

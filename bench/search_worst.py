@@ -65,7 +65,7 @@ class Chance:
     def case(self) -> Case:
         chance = self._random
         text = self._text() if chance.random() < 0.7 else ""
-        terms = self._terms() if not text or chance.random() < 0.6 else ""
+        terms = self._terms() if chance.random() < (0.6 if text else 0.9) else ""
         orders = ["quality", "newest", "activity", "feedback", "facets"] + ["rank"] * 4 * bool(text)
         wanted = Wanted(text=query_text(text), terms=terms, **self._bounds())
         return Case(wanted, chance.choice(orders))
@@ -109,6 +109,8 @@ class Chance:
             found[chance.choice(("registered_from", "registered_before", "active_from"))] = since
         if chance.random() < 0.05:
             found["average_least"] = 90 * 10**18
+        if chance.random() < 0.1:
+            found["tag1"] = chance.choice(self._world.tags)
         return found
 
 

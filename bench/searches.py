@@ -44,6 +44,10 @@ _CHAINS: LiteralString = """
 SELECT substr(term, 7)::bigint FROM term_count WHERE term LIKE 'chain=%'
  ORDER BY agent_count DESC
 """
+_TAGS: LiteralString = """
+SELECT DISTINCT tag1 FROM agent_tag_stats TABLESAMPLE SYSTEM (1) REPEATABLE (1) WHERE tag1 <> ''
+ ORDER BY 1
+"""
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class Drawn(msgspec.Struct, frozen=True):
         owners: of agents drawn evenly: the large ones are among them more often.
         names: name keys of agents drawn evenly, with a misspelling of each.
         chains: largest first.
+        tags: first ones that feedback has, as they stand in agents' counts drawn evenly.
     """
 
     common: list[str]
@@ -66,6 +71,7 @@ class Drawn(msgspec.Struct, frozen=True):
     owners: list[str]
     names: list[tuple[str, str]]
     chains: list[int]
+    tags: list[bytes]
 
 
 async def drawn(conn: Conn, seed: int = 2) -> Drawn:
@@ -96,6 +102,7 @@ async def drawn(conn: Conn, seed: int = 2) -> Drawn:
         owners=[owner.hex() for _, owner, _ in rows],
         names=[(name, misspelt(name, chance)) for name in named],
         chains=[row[0] for row in await conn.fetch(_CHAINS)],
+        tags=[row[0] for row in await conn.fetch(_TAGS)],
     )
 
 

@@ -32,7 +32,7 @@ QUERIES = (
     Query(
         "agents.newest",
         "api",
-        "Agents of all chains or one, the newest first.",
+        "Agents of all chains, the newest first.",
         "page + 1 agents, the hidden ones skipped",
         indexes=(
             "agent_by_age",
@@ -41,7 +41,6 @@ QUERIES = (
         ),
         args=lambda w: (1024, None, w.later, FAR, FAR, 51, False),
         more={
-            "of one chain": lambda w: (1024, w.chain, w.later, FAR, FAR, 51, False),
             "a deep page": lambda w: (1024, None, w.half_time, FAR, FAR, 51, False),
         },
         most_buffers=700,
@@ -58,6 +57,22 @@ QUERIES = (
         ),
         args=lambda w: (1024, w.chain, FAR, 51, False),
         most_buffers=700,
+    ),
+    Query(
+        "agents.of_chain_at",
+        "api",
+        "Agents of one chain that there were at a moment in the past, the newest first.",
+        "page + 1 agents, the hidden ones skipped; and one agent for each halving of the ids",
+        indexes=(
+            "agent_pkey",
+            "agent_profile_pkey",
+            "agent_stats_pkey",
+        ),
+        args=lambda w: (1024, w.chain, FAR, 51, False, w.half_time),
+        more={
+            "at the chain's first moment": lambda w: (1024, w.chain, FAR, 51, False, w.first_time),
+        },
+        most_buffers=900,
     ),
     Query(
         "agents.of_owner",

@@ -30,6 +30,8 @@ class Sample(msgspec.Struct, kw_only=True):
     head: int
     position: int
     now: datetime
+    first_time: datetime
+    """When the chain's first agent was made."""
     half: int
     """A block with half of the feedback behind it."""
     half_time: datetime
@@ -152,6 +154,7 @@ async def sample(conn: Conn) -> Sample:
         head=head[0],
         now=head[1],
         position=head[2],
+        first_time=await _one(conn, _FIRST, chain),
         half=half[0],
         half_time=half[1],
         near_head=await _one(conn, _NEAR_HEAD, chain),
@@ -229,6 +232,7 @@ def _column(rows: list[Record], n: int) -> list[Any]:
 
 # Spread over a table by the hash of the key: neighbours would share pages, as users' keys do not.
 
+_FIRST = "SELECT created_at FROM agent WHERE chain_id = $1 ORDER BY agent_id LIMIT 1"
 _HALF = """
 SELECT number, time FROM block
  WHERE chain_id = $1 AND number <= (

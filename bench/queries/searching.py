@@ -10,10 +10,12 @@ from bench.queries.sample import Sample
 from renown.derive import filters
 from renown.store import facets, names, search
 from renown.store.pool import Conn
-from renown.store.search_plan import Plans
+from renown.store.search_plan import BANDS, Plans
 from renown.store.search_wanted import Order, Wanted
 
 Build = Callable[[Conn, Sample], Awaitable[Any]]
+
+_BANDS = tuple(f"agent_profile_words_{low}_{high}" for low, high, _ in BANDS)
 
 
 def _wanted(w: Sample, tenth: int | None, terms: str = "", *, leads: bool = False) -> Wanted:
@@ -96,6 +98,7 @@ QUERIES = (
         "The best matches of a rare word.",
         "the postings of the word in bands of quality",
         build=_ranked(9),
+        indexes=_BANDS,
         rough={"*": "the words of a search are hidden from the planner"},
     ),
     Query(
@@ -149,7 +152,16 @@ QUERIES = (
     Query(
         "search.in_order, owner",
         "api",
-        "Agents of an owner as a filter.",
+        "Agents of an owner as a filter, the best first.",
+        "the postings of the owner in bands of quality",
+        build=_ordered("quality", "owner:0x{owner}"),
+        indexes=_BANDS,
+        rough={"*": "the terms of a search are hidden from the planner"},
+    ),
+    Query(
+        "search.in_order, owner, newest",
+        "api",
+        "Agents of an owner as a filter, the newest first.",
         "the postings of the owner",
         build=_ordered("newest", "owner:0x{owner}"),
         indexes=("agent_profile_words",),

@@ -2,8 +2,9 @@
 
 `eth_hash` makes an object of pycryptodome for each message, which takes four times as long as the
 permutation; a page of answers spells a hundred addresses, each by a hash. Here each thread keeps
-one sponge of the same library and squeezes it anew. Where that library is built otherwise, or does
-not answer as it should, `keccak` is the one of `eth_hash`.
+one sponge of the same library and squeezes it anew. Its functions are promised to nobody, and one
+with other parameters would read beyond what it is given. So only versions whose functions are known
+are called; of any other, or one that does not answer as it should, `keccak` is that of `eth_hash`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 
+import Crypto
 from eth_hash.auto import keccak as _of_library
+
+_KNOWN_FROM, _KNOWN_BEFORE = (3, 20), (3, 25)
+"""Versions of pycryptodome whose functions are as called here. A later one: see what
+`Crypto/Hash/keccak.py` declares."""
 
 _CAPACITY_BYTES, _ROUNDS, _PADDING = 64, 24, 0x01
 _SIZE_BYTES = 32
@@ -42,6 +48,8 @@ class _Held:
 
 
 def _found() -> Callable[[bytes], bytes]:
+    if not _KNOWN_FROM <= Crypto.version_info[:2] < _KNOWN_BEFORE:
+        raise OSError("not a version that is known")
     spec = find_spec("Crypto.Hash._keccak")
     if spec is None or spec.origin is None:
         raise OSError("no such library")

@@ -13,7 +13,7 @@ import pytest
 from renown.store import agents
 from renown.store.agents import After, Listed, Page
 from renown.store.pool import Conn, connect
-from renown.store.reads import KeyArgs
+from renown.store.reads import NEVER, KeyArgs
 
 CHAINS = (1, 56, 8453)
 OWNERS = (b"\x01" * 20, b"\x02" * 20)
@@ -103,18 +103,28 @@ async def _mint(
             " VALUES ($1, $2::bigint, $3, $2::bigint)",
             *(chain_id, agent_id, 1_000 * chain_id + agent_id),
         )
+    if agent_id % 2:  # some were never looked at
+        await world.conn.execute(
+            "INSERT INTO agent_profile (chain_id, agent_id, state, owner, created_at, active_at,"
+            " revision) VALUES ($1, $2, 'tolerant', $3, $4, $4, $5)",
+            *(chain_id, agent_id, owner, created, _revision(chain_id, agent_id)),
+        )
+
+
+def _revision(chain_id: int, agent_id: int) -> int:
+    return 7_000 * chain_id + agent_id
 
 
 def _uuid(chain_id: int, agent_id: int) -> UUID:
     return UUID(int=(chain_id << 64) + agent_id)
 
 
-async def walk(read: Read, *args: Any) -> list[tuple[int, int]]:
+async def walk(read: Read, *args: Any, **more: Any) -> list[tuple[int, int]]:
     """The agents of all pages; each is asked for with one row beyond it, as the API does."""
     found: list[tuple[int, int]] = []
     after = agents.FROM_NEWEST
     while True:
-        page = await read(*args, after=after, limit=PAGE + 1, uri_cut_bytes=9)
+        page = await read(*args, after=after, limit=PAGE + 1, uri_cut_bytes=9, **more)
         assert len(page.rows) == len(page.versions) <= PAGE + 1
         for listed, version in zip(page.rows, page.versions, strict=True):
             _check(listed, version)
@@ -136,7 +146,8 @@ def _check(listed: Listed, version: int) -> None:
     assert agent.uuid == _uuid(agent.chain_id, agent.agent_id)
     assert counts.feedback_count == (agent.agent_id if is_counted else 0)
     assert version == (1_000 * agent.chain_id + agent.agent_id if is_counted else 0)
-    assert profile is None
+    revision = profile.revision if profile is not None else None
+    assert revision == (_revision(agent.chain_id, agent.agent_id) if agent.agent_id % 2 else None)
 
 
 async def test_pages__of_the_present__are_each_in_their_order(world: World) -> None:
@@ -152,6 +163,41 @@ async def test_pages__of_the_present__are_each_in_their_order(world: World) -> N
         assert await walk(agents.of_chain, conn, chain_id) == of_chain
     for owner in OWNERS:
         assert await walk(agents.of_owner, conn, owner) == world.owned(owner, now)
+
+
+async def test_pages__up_to_any_moment__hold_those_created_until_then(world: World) -> None:
+    times = sorted(set(world.created.values()))
+    step = timedelta(seconds=1)
+    for upto in [times[0] - step, *times, *(time + step for time in times), NEVER]:
+        then = sorted(((at, *p) for p, at in world.created.items() if at <= upto), reverse=True)
+        expected = [(chain_id, agent_id) for _, chain_id, agent_id in then]
+
+        assert await walk(agents.newest, world.conn, upto=upto) == expected, upto
+        for chain_id in CHAINS:
+            of_one = [place for place in expected if place[0] == chain_id]
+            found = await walk(agents.of_chain, world.conn, chain_id, upto=upto)
+            assert found == of_one, (chain_id, upto)
+
+
+async def test_of_chain__ids_with_gaps_at_a_moment__are_halved_to_the_last(world: World) -> None:
+    dice = random.Random(4)
+    ids = sorted({0, 2**63 - 2, *(dice.randrange(2 ** dice.randrange(1, 63)) for _ in range(60))})
+    await world.conn.execute("DELETE FROM agent WHERE chain_id = 1")
+    for minute, agent_id in enumerate(ids):
+        await world.conn.execute(
+            "INSERT INTO agent (chain_id, agent_id, uuid, owner, wallet_state, created_block,"
+            " created_log_index, created_tx, created_at, transfer_count)"
+            " VALUES (1, $1, $2, $3, 'unset', 0, 0, $4, $5, 0)",
+            *(agent_id, _uuid(1, agent_id), OWNERS[0], bytes(32)),
+            BEGAN + timedelta(minutes=minute),
+        )
+    for count in range(len(ids) + 1):
+        upto = BEGAN + timedelta(minutes=count, seconds=-1)
+
+        page = await agents.of_chain(world.conn, 1, upto=upto, limit=2, uri_cut_bytes=9)
+
+        assert [row[0].agent_id for row in page.rows] == ids[:count][:-3:-1], count
+        assert [head.chain_id for head in page.heads] == [1]
 
 
 async def test_owned_at__any_blocks_of_any_chains__is_what_the_intervals_say(world: World) -> None:

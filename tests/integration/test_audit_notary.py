@@ -110,6 +110,12 @@ async def test_connection__cut_again_and_again__all_is_numbered_once(
     assert (await checked_at(url, tmp_path)).is_whole
 
 
+async def test_looking_back__at_a_log_of_nothing__finds_nothing(fresh_database_url: str) -> None:
+    async with opened(fresh_database_url) as conn:
+        assert await conn.fetchval("SELECT count(*) FROM audit_leaf") == 0
+        assert await looking_back.LookingBack().look(conn) is None
+
+
 async def test_writers__that_commit_out_of_order_and_roll_back__are_all_numbered_once(
     fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from renown.audit.checkpoint import Signer
 from renown.audit.merkle import Frontier, leaf_hash
 from renown.ingest.notary import CheckpointFolder
 from renown.ingest.notary.verifying import Verdict, verify
+from renown.store import audit_stream
 from renown.store.audit_entries import NewEntry, append
 from renown.store.audit_payload import PAYLOAD
 from renown.store.embedded import EmbeddedPostgres
@@ -594,3 +595,42 @@ async def test_verify__with_a_second_connection__sees_one_state_and_finds_the_sa
     assert (before.leaves, before.entries) == (ENTRIES, ENTRIES)
     assert after == await checked_at(url, tmp_path)
     assert [(one.kind, one.seq) for one in after.findings] == [("entry-changed", 35)]
+
+
+async def test_verify__second_connection_of_a_role_with_limits__is_waited_for_however_long(
+    fresh_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_database_url
+    await a_log(url, tmp_path)
+    counted = audit_stream.prepare
+
+    async def slowly(tx: Tx) -> audit_stream.Counts:
+        """As of a log that is long."""
+        await asyncio.sleep(0.2)
+        return await counted(tx)
+
+    monkeypatch.setattr(audit_stream, "prepare", slowly)
+    async with opened(url) as one, opened(url) as other:
+        await other.execute("SET idle_in_transaction_session_timeout = '100ms'")
+        async with (
+            transaction(one, "repeatable_read") as tx,
+            transaction(other, "repeatable_read") as beside,
+        ):
+            found = await verify(tx, [SIGNER.verifier], None, beside=beside)
+
+    assert (found.is_whole, found.entries) == (True, ENTRIES)
+
+
+async def test_verify__second_connection_that_cannot_see_the_same__does_without(
+    fresh_database_url: str, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    await a_log(fresh_database_url, tmp_path)
+    async with (
+        opened(fresh_database_url) as one,
+        opened(postgres.dsn("postgres")) as other,
+        transaction(one, "repeatable_read") as tx,
+        transaction(other, "repeatable_read") as beside,
+    ):
+        found = await verify(tx, [SIGNER.verifier], None, beside=beside)
+
+    assert (found.is_whole, found.entries) == (True, ENTRIES)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -95,6 +96,24 @@ async def test_statement_cache_off__prepares_nothing_by_name(database_url: str):
     await pool.close()
 
     assert names == []
+
+
+async def test_statement_cache__a_long_statement__stays_prepared_for_good(database_url: str):
+    pool = await connect_pool(database_url, max_size=1)
+    statement = f"SELECT $1::int /* {'long' * 7_000} */"
+    async with pool.connection() as conn:
+        for n in range(3):
+            await conn.fetchval(statement, n)
+        calls = await conn.fetchval(
+            "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement = $1",
+            statement,
+        )
+        driver: Any = conn
+        lifetime_seconds = driver._config.max_cached_statement_lifetime
+    await pool.close()
+
+    assert calls == 3
+    assert lifetime_seconds == 0
 
 
 async def test_retry_conflicts__write_skew__runs_until_it_fits(database_url: str):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
+from renown.api.answers.answer import URI_CUT_BYTES
+from renown.api.crossings import Crossings
 from renown.spec.events import FeedbackGiven
 from renown.store import (
     agents,
@@ -25,7 +27,7 @@ from renown.store import (
     reads_responses,
     validations,
 )
-from renown.store.pool import Conn, connect_pool
+from renown.store.pool import Conn, Pool, connect_pool
 from renown.store.reads import HEAD, NEVER, Head, KeyArgs, by_uuid, head_of
 from tests.activity import Activity
 from tests.factories import ALICE, BOB, CAROL, DAVE, DEVNET, Story, store_blocks
@@ -69,39 +71,87 @@ def reads(client: bytes, upto: int) -> dict[str, Read]:
     }
 
 
-async def test_at_once__any_keys_in_any_order__is_what_each_gives_alone(
-    fresh_database_url: str,
-) -> None:
+@pytest.fixture
+async def pool(fresh_database_url: str) -> AsyncIterator[Pool]:
+    """Of a database with agents of all kinds: with marks and without, with profiles of different
+    revisions and without, with texts that are cut."""
     activity = Activity(11)
     blocks, parent = [], bytes(32)
     for number in range(1, BLOCKS + 1):
         blocks.append(activity.block(number, parent, facts=6))
         parent = blocks[-1][0].hash
     await store_blocks(fresh_database_url, blocks)
-    keys = [(CHAIN, agent_id) for agent_id in reversed(range(20))]
-    keys[3:3] = [(CHAIN, 2**63 - 1), (CHAIN + 1, 0), keys[0]]
-    alone = [KeyArgs(*key, None) for key in keys]
-
-    pool = await connect_pool(fresh_database_url, max_size=1)
+    pool = await connect_pool(fresh_database_url, max_size=4)
     try:
         async with pool.connection() as conn:
-            marking = "INSERT INTO installation_mark (chain_id, agent_id, mark) VALUES ($1, $2, $3)"
-            for mark in ("suspended", "hidden"):
-                await conn.execute(marking, CHAIN, 0, mark)
-
-            assert await at_once.agents(conn, keys, uri_cut_bytes=50) == [
-                await agents.one(conn, key, uri_cut_bytes=50) for key in alone
-            ]
-            versions = await at_once.versions(conn, keys)
-            assert versions == [await agents.version(conn, key) for key in alone]
-            page: dict[str, Any] = {"limit": 3, "cut_bytes": 50}
-            assert await at_once.reputations(conn, keys, **page) == [
-                await reads_reputation.kept(conn, key, **page) for key in alone
-            ]
-            assert any(version and version.marks for version in versions)
-            assert None in versions
+            await conn.execute(
+                """
+                INSERT INTO installation_mark (chain_id, agent_id, mark)
+                SELECT chain_id, agent_id, mark
+                  FROM agent, unnest(ARRAY['suspended', 'hidden']) AS m (mark) WHERE agent_id = 0;
+                INSERT INTO agent_profile (chain_id, agent_id, state, name, owner, created_at,
+                                           active_at, revision)
+                SELECT chain_id, agent_id, 'tolerant', 'agent ' || agent_id, owner, created_at,
+                       created_at, 100 + agent_id
+                  FROM agent WHERE agent_id % 3 > 0;
+                UPDATE agent SET uri = convert_to(repeat('u', 100000), 'UTF8')
+                 WHERE agent_id % 2 = 0;
+                UPDATE agent_tag_stats SET tag1 = convert_to(repeat('t', 100000), 'UTF8')
+                 WHERE agent_id % 2 = 0;
+                """
+            )
+        yield pool
     finally:
         await pool.close()
+
+
+def some_keys() -> list[tuple[int, int]]:
+    """Of agents that there are and that there are not, in an order of their own, one twice."""
+    keys = [(CHAIN, agent_id) for agent_id in reversed(range(20))]
+    keys[3:3] = [(CHAIN, 2**63 - 1), (CHAIN + 1, 0), keys[0]]
+    return keys
+
+
+async def test_at_once__any_keys_in_any_order__is_what_each_gives_alone(pool: Pool) -> None:
+    keys = some_keys()
+    alone = [KeyArgs(*key, None) for key in keys]
+    page: dict[str, Any] = {"limit": 3, "cut_bytes": 50}
+    async with pool.connection() as conn:
+        found = await at_once.agents(conn, keys, uri_cut_bytes=50)
+        versions = await at_once.versions(conn, keys)
+        reputations = await at_once.reputations(conn, keys, **page)
+
+        assert found == [await agents.one(conn, key, uri_cut_bytes=50) for key in alone]
+        assert versions == [await agents.version(conn, key) for key in alone]
+        assert reputations == [await reads_reputation.kept(conn, key, **page) for key in alone]
+
+    assert any(version and version.marks for version in versions)
+    assert None in versions
+    assert len({version.revision for version in versions if version}) > 3
+    assert len({one.profile for one in found if one}) > 3
+
+
+async def test_crossings__many_ask_at_once__each_gets_what_it_would_alone(pool: Pool) -> None:
+    keys = some_keys()
+    alone = [KeyArgs(*key, None) for key in keys]
+    cut: dict[str, Any] = {"cut_bytes": feedback.LABEL_CUT_BYTES}
+    crossings = Crossings(pool.connection, lambda: None)
+
+    found = await asyncio.gather(*map(crossings.agents.read, keys))
+    versions = await asyncio.gather(*map(crossings.versions.read, keys))
+    reputations = {
+        limit: await asyncio.gather(*map(crossings.reputations(limit).read, keys))
+        for limit in (1, 4)
+    }
+
+    async with pool.connection() as conn:
+        assert found == [await agents.one(conn, k, uri_cut_bytes=URI_CUT_BYTES) for k in alone]
+        assert versions == [await agents.version(conn, key) for key in alone]
+        for limit, kept in reputations.items():
+            assert kept == [
+                await reads_reputation.kept(conn, key, limit=limit, **cut) for key in alone
+            ]
+    assert reputations[1] != reputations[4]
 
 
 async def test_reads__by_uuid__give_what_the_id_gives(database_url: str) -> None:

@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from renown.store import facets, search
@@ -53,7 +54,9 @@ class Only(Plans):
 async def agents(conn: Conn) -> Conn:
     """300 agents whose words, feedback and times were drawn."""
     chance = random.Random(4)
-    await conn.execute("TRUNCATE agent_profile, agent_tag_stats, agent, chain CASCADE")
+    await conn.execute(
+        "TRUNCATE agent_profile, agent_tag_stats, agent, chain, installation_mark CASCADE"
+    )
     await conn.execute(
         "INSERT INTO chain (chain_id, slug, name, testnet, identity, reputation, start_block)"
         " SELECT n, 'chain' || n, 'Chain', false, decode(repeat('0' || n, 20), 'hex'),"
@@ -94,6 +97,12 @@ async def agents(conn: Conn) -> Conn:
         " WHERE feedback_count > 0 AND agent_id % $3 = 0",
         [(b"fast", 90 * 10**18, 2), (b"cheap", 10 * 10**18, 3)],
     )
+    # The best by quality and chain, whom this installation does not show.
+    await conn.execute(
+        """INSERT INTO installation_mark (chain_id, agent_id, mark)
+           SELECT chain_id, agent_id, 'hidden' FROM agent_profile
+            ORDER BY quality DESC, chain_id DESC, agent_id DESC LIMIT 1"""
+    )
     await conn.execute("ANALYZE agent_profile")
     return conn
 
@@ -104,7 +113,7 @@ def wanted(chance: random.Random) -> Wanted:
 
     early = START + timedelta(hours=chance.randint(0, 250))
     return Wanted(
-        text=maybe(chance.choice(("weather", "storm or bread", "-bread"))) or "",
+        text=maybe(chance.choice(("weather", "storm or bread", "-bread", "the"))) or "",
         terms=maybe(chance.choice(("'kind=mcp'", "!( 'kind=mcp' )", "'chain=1'"))) or "",
         leads=chance.random() < 0.2,
         feedback_least=maybe(chance.choice((0, 1, 5))),
@@ -120,15 +129,16 @@ def wanted(chance: random.Random) -> Wanted:
 async def test_search__any_way_to_the_matches__finds_the_same(agents) -> None:
     chance = random.Random(5)
     found = 0
-    for order, one in zip(
-        itertools.cycle(ORDERS), [wanted(chance) for _ in range(12)], strict=False
-    ):
+    of_stop_words = Wanted(text="the", terms="'kind=mcp'")
+    asked = [*(wanted(chance) for _ in range(12)), of_stop_words]
+    for order, one in zip(itertools.cycle(ORDERS), asked, strict=False):
         pages = []
         for plans in (Plans(), *map(Only, WAYS)):
             page = await search.in_order(agents, plans, one, order, limit=25, uri_cut_bytes=0)
             pages.append([(f.place.value, f.place.chain_id, f.place.agent_id) for f in page.found])
         assert all(page == pages[0] for page in pages), (order, one)
         assert pages[0] == sorted(pages[0], reverse=True)
+        assert not (pages[0] and one is of_stop_words)
         found += len(pages[0])
     assert found > 60
 
@@ -137,7 +147,9 @@ async def test_search__any_way_to_the_matches__finds_the_same(agents) -> None:
 async def test_search__page_after_page_any_way__finds_all_in_order(agents, terms: str) -> None:
     columns = "quality, chain_id, agent_id"
     all_of_them = await agents.fetch(
-        f"SELECT {columns} FROM agent_profile WHERE words @@ $1::text::tsquery"
+        f"SELECT {columns} FROM agent_profile p WHERE words @@ $1::text::tsquery"
+        " AND NOT EXISTS (SELECT FROM installation_mark m"
+        " WHERE m.chain_id = p.chain_id AND m.agent_id = p.agent_id)"
         " ORDER BY quality DESC, chain_id DESC, agent_id DESC",
         terms,
     )
@@ -191,3 +203,20 @@ async def test_plans__few_within_a_bound__walk_it_instead_of_all_that_have_the_w
     assert plans.exhaustive(order="newest", reach=few).within == "feedback"
     assert plans.exhaustive(order="feedback", reach=few) == Plan(scan=True)
     assert plans.exhaustive(reach=Reach(100.0, {"feedback": 500_000.0})) == Plan(scan=False)
+
+
+@pytest.mark.parametrize("within", [None, 300_000.0, 500.0])
+async def test_plans__no_words_to_look_up__no_index_of_words_is_read_whole(
+    within: float | None,
+) -> None:
+    plans = Plans()
+    plans._rows = 1_000_000.0
+    reach = Reach(1_000_000.0, {} if within is None else {"feedback": within})
+    asked = Wanted(leads=True) if within is None else Wanted(tag1=b"rare")
+    tried = Plan(scan=True, most_scanned=100)
+
+    wider = plans.wider(tried, asked, 500.0, 21, order="quality", reach=reach)
+
+    assert wider == Plan(scan=True, within="feedback" if within == 500.0 else None)
+    worded = msgspec.structs.replace(asked, text="storm")
+    assert plans.wider(tried, worded, 500.0, 21, order="quality", reach=Reach(500.0)).bands

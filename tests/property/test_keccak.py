@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from eth_hash.auto import keccak as of_library
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,17 @@ def spelt(address: bytes) -> str:
 
 def test_keccak__where_the_library_is_as_we_know_it__is_not_the_slow_one() -> None:
     assert ours.keccak is not of_library
+
+
+@pytest.mark.parametrize("version", [(3, 19, 1), (3, 25, 0), (4, 0, 0)])
+def test_found__version_that_is_not_known__is_not_called(
+    version: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("Crypto.version_info", version)
+    monkeypatch.setattr("ctypes.CDLL", pytest.fail)
+
+    with pytest.raises(OSError, match="not a version"):
+        ours._found()
 
 
 @given(st.binary(max_size=400))

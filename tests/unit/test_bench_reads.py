@@ -9,10 +9,12 @@ from bench import baseline, reads
 from bench.baseline import Baseline, Query, Turns, in_turns
 from bench.compare import numbers_of
 from bench.drawing import HAND, Deal, evenly
-from bench.http_paths import parts, sampled
+from bench.http_paths import SECRET, pages_of, parts, sampled
 from bench.reads import Kind
 
-from renown.store.reads import KeyArgs
+from renown.api.pages import Cursors
+from renown.store.agents import After
+from renown.store.reads import NEVER, KeyArgs
 
 
 def keys(count: int) -> list[KeyArgs]:
@@ -31,6 +33,16 @@ def test_evenly__some__by_the_weight_of_chains() -> None:
     chains = Counter(key.chain_id for key in found)
     assert len(set(map(str, found))) == 4_000
     assert chains[1] == pytest.approx(3_000, rel=0.05)
+
+
+def test_pages_of__places_and_agents__begin_behind_each_of_them() -> None:
+    cursors = Cursors(SECRET.encode())
+    of_all, of_one = pages_of([After(NEVER, 56, 7)], [KeyArgs(8453, 9, None)])
+    assert of_all.startswith("/v1/agents?limit=50&cursor=")
+    assert of_one.startswith("/v1/agents?chain=8453&limit=50&cursor=")
+    assert cursors.read(of_all.partition("cursor=")[2], "/v1/agents?") == (NEVER, 56, 7)
+    of_chain = cursors.read(of_one.partition("cursor=")[2], "/v1/agents?chain=8453")
+    assert of_chain[1:] == (8453, 9)
 
 
 def test_deal__enough_keys__nobody_gets_another_ones() -> None:

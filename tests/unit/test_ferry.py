@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from renown.api.cache.ferry import Ferry
-from renown.errors import StoreError
+from renown.errors import Overloaded, StoreError
 
 
 class Shore:
@@ -130,3 +132,58 @@ async def test_read__that_fails__fails_for_all_aboard_and_for_nobody_later() -> 
     shore.failing = False
     assert await ferry.read(5) == "agent 5"
     assert ferry._under_way == 0
+
+
+class Bounds:
+    """As those of a pool."""
+
+    def __init__(self, most_waiting: int, timeout_seconds: float) -> None:
+        self.most_waiting = most_waiting
+        self.timeout_seconds = timeout_seconds
+
+    def refuse_beyond(self, waiting: int) -> None:
+        if waiting >= self.most_waiting:
+            raise Overloaded("too many wait")
+
+    def waited_in_vain(self) -> Exception:
+        return Overloaded("waited for too long")
+
+
+async def test_read__as_many_wait_as_may__refuses_one_more_until_one_gives_up() -> None:
+    shore = Shore()
+    ferry = Ferry(
+        *(shore.one, shore.many), lambda: Bounds(3, 60), few_crossings=1, patience_seconds=60
+    )
+    first, second, *others = await begun(ferry, range(4))
+    with pytest.raises(Overloaded, match="too many"):
+        await ferry.read(4)
+
+    second.cancel()
+    await asyncio.sleep(0)
+    late = await begun(ferry, [5])
+    shore.open.set()
+
+    assert await asyncio.gather(first, *others, *late) == [
+        *("agent 0", "agent 2", "agent 3", "agent 5")
+    ]
+    assert shore.asked == [[0], [2, 3, 5]]
+
+
+async def test_read__database_that_does_not_answer__is_given_up_in_time() -> None:
+    shore = Shore()
+    ferry = Ferry(
+        *(shore.one, shore.many),
+        lambda: Bounds(100, 0.01),
+        few_crossings=1,
+        most_crossings=2,
+        most_aboard=2,
+        patience_seconds=0.001,
+    )
+    tasks = await begun(ferry, range(6))
+
+    gone = await asyncio.wait_for(asyncio.gather(*tasks[3:], return_exceptions=True), timeout=10)
+
+    assert [type(one) for one in gone] == [Overloaded] * 3
+    shore.open.set()
+    assert await asyncio.gather(*tasks[:3]) == ["agent 0", "agent 1", "agent 2"]
+    assert await ferry.read(7) == "agent 7"

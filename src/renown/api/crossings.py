@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from renown.api.answers.answer import URI_CUT_BYTES
-from renown.api.cache.ferry import Ferry
+from renown.api.cache.ferry import Ferry, Queue
 from renown.store import agents, at_once, reads_reputation
 from renown.store.agents import Found, Version
 from renown.store.at_once import Key
@@ -19,19 +19,25 @@ Reading = Callable[[], AbstractAsyncContextManager[Conn]]
 
 
 class Crossings:
-    """The ferries of one app. Keys are a chain and an agent id; a UUID has none."""
+    """The ferries of one app. Keys are a chain and an agent id; a UUID has none.
 
-    def __init__(self, reading: Reading) -> None:
+    Args:
+        reading: gives a connection for a read.
+        queue: the pool that those connections are of, which says how many may wait and how long.
+    """
+
+    def __init__(self, reading: Reading, queue: Callable[[], Queue | None]) -> None:
         self._reading = reading
-        self.agents: Ferry[Key, Found | None] = Ferry(self._agent, self._agents)
-        self.versions: Ferry[Key, Version | None] = Ferry(self._version, self._versions)
+        self._queue = queue
+        self.agents: Ferry[Key, Found | None] = Ferry(self._agent, self._agents, queue)
+        self.versions: Ferry[Key, Version | None] = Ferry(self._version, self._versions, queue)
         self._reputations: dict[int, Ferry[Key, Kept | None]] = {}
 
     def reputations(self, limit: int) -> Ferry[Key, Kept | None]:
         """Of first pages with `limit` tags at most."""
         ferry = self._reputations.get(limit)
         if ferry is None:
-            ferry = self._reputations[limit] = _Reputations(self._reading, limit).ferry
+            ferry = self._reputations[limit] = _Reputations(self._reading, self._queue, limit).ferry
         return ferry
 
     async def _agent(self, key: Key) -> Found | None:
@@ -52,10 +58,10 @@ class Crossings:
 
 
 class _Reputations:
-    def __init__(self, reading: Reading, limit: int) -> None:
+    def __init__(self, reading: Reading, queue: Callable[[], Queue | None], limit: int) -> None:
         self._reading = reading
         self._limit = limit
-        self.ferry: Ferry[Key, Kept | None] = Ferry(self._one, self._many)
+        self.ferry: Ferry[Key, Kept | None] = Ferry(self._one, self._many, queue)
 
     async def _one(self, key: Key) -> Kept | None:
         async with self._reading() as conn:

@@ -135,7 +135,7 @@ class Desk:
         self.plans = Plans()
         self.exports = exports
         self.kept = Kept()
-        self.crossings = Crossings(self.reading)
+        self.crossings = Crossings(self.reading, lambda: self.pool)
         self.dear = Dear(is_on=False)
         self._chain_ids: dict[str, int] = {}
 

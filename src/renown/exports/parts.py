@@ -97,7 +97,7 @@ async def _copy(tx: Tx, of: Stretch, ahead: _Ahead, write: Callable[[bytes], Non
 async def _slices(tx: Tx, of: Stretch) -> AsyncIterator[tuple[Stretch, Past]]:
     """What one statement reads at a time, and who of it is to be put back."""
     if of.table is not AGENTS or of.place.chain_id is None:
-        yield of, {}
+        yield of, Past()
         return
     chain_id, block, first = of.place.chain_id, of.place.block_number, of.first
     while first <= of.last:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +12,7 @@ from renown.derive.fold import Fold
 from renown.derive.identity import Identity
 from renown.exports.batches import Columns
 from renown.store import facts, reads_reputation
-from renown.store.agents import CountsRow
+from renown.store.exporting import Touched
 from renown.store.exporting_tables import AGENTS
 from renown.store.pool import Conn
 
@@ -21,52 +20,59 @@ _AT_ONCE = 500
 """Agents folded at a time, whose identity facts are in memory together."""
 
 _SQL = {column.name: column.sql for column in AGENTS.columns}
-_COUNTS = CountsRow.__struct_fields__
 
-Past = dict[int, dict[str, Any]]
-"""By agent id, what to say instead, by the name of the column and in the form it is carried."""
+Said = dict[int, dict[str, Any]]
+"""By agent id, what to say instead, by the name of the column and in the form it is carried. The
+same columns of each agent."""
 
 
-async def as_they_were(
-    conn: Conn, chain_id: int, agent_ids: Sequence[int], block_number: int
-) -> Past:
+class Past(msgspec.Struct, frozen=True):
     """What is to be said of agents at the end of a block: who they were, and their counts."""
-    found: Past = {}
-    for start in range(0, len(agent_ids), _AT_ONCE):
-        ids = agent_ids[start : start + _AT_ONCE]
-        identities = (
-            Fold()
-            .run(
-                await facts.of_agents(
-                    conn, chain_id, ids, upto_block=block_number, tables=facts.IDENTITY_TABLES
-                )
-            )
-            .identities
+
+    identities: Said = {}
+    counts: Said = {}
+
+
+async def as_they_were(conn: Conn, chain_id: int, touched: Touched, block_number: int) -> Past:
+    """Those of `touched` at the end of a block, each only in what may differ since: most agents get
+    feedback and stay who they are."""
+    identities: Said = {}
+    for start in range(0, len(touched.identities), _AT_ONCE):
+        ids = touched.identities[start : start + _AT_ONCE]
+        found = await facts.of_agents(
+            conn, chain_id, ids, upto_block=block_number, tables=facts.IDENTITY_TABLES
         )
-        counts = await reads_reputation.counts_at(conn, chain_id, ids, block_number)
-        for agent_id, identity in identities.items():
-            found[agent_id] = _said(identity, counts.get(agent_id, CountsRow()))
-    return found
+        folded = Fold().run(found).identities
+        identities |= {agent_id: _said(identity) for agent_id, identity in folded.items()}
+    counts = await reads_reputation.counts_at(conn, chain_id, touched.counts, block_number)
+    return Past(
+        identities,
+        {agent_id: msgspec.structs.asdict(counted) for agent_id, counted in counts.items()},
+    )
 
 
 def put_back(columns: Columns, past: Past) -> Columns:
     """The decoded columns of `agents` with what `past` says of the agents that it knows."""
-    if not past:
+    return _with(_with(columns, past.identities), past.counts)
+
+
+def _with(columns: Columns, said: Said) -> Columns:
+    if not said:
         return columns
     ids = columns[_SQL["agent_id"]]
-    known = pc.is_in(ids, value_set=pa.array(list(past), pa.int64()))
-    here = [past[agent_id] for agent_id in ids.filter(known).to_pylist()]
+    known = pc.is_in(ids, value_set=pa.array(list(said), pa.int64()))
+    here = [said[agent_id] for agent_id in ids.filter(known).to_pylist()]
     if not here:
         return columns
     changed = dict(columns)
     for name in here[0]:
         array = columns[_SQL[name]]
-        values = pa.array([said[name] for said in here], array.type)
+        values = pa.array([one[name] for one in here], array.type)
         changed[_SQL[name]] = pc.replace_with_mask(array, known, values)
     return changed
 
 
-def _said(identity: Identity, counts: CountsRow) -> dict[str, Any]:
+def _said(identity: Identity) -> dict[str, Any]:
     return {
         "owner": identity.owner.hex(),
         "registrant": _digits(identity.registrant),
@@ -76,7 +82,6 @@ def _said(identity: Identity, counts: CountsRow) -> dict[str, Any]:
         "wallet_state": identity.wallet_state,
         "approved": _digits(identity.approved),
         "transfers": identity.transfer_count,
-        **dict(zip(_COUNTS, msgspec.structs.astuple(counts), strict=True)),
     }
 
 

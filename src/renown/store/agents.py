@@ -202,8 +202,7 @@ NEWEST: LiteralString = f"""
 WITH page AS MATERIALIZED (
 SELECT {AGENT}
   FROM agent a
- WHERE ((SELECT $2::bigint) IS NULL OR a.chain_id = (SELECT $2::bigint))
-   AND (a.created_at, a.chain_id, a.agent_id)
+ WHERE (a.created_at, a.chain_id, a.agent_id)
        < ((SELECT $3::timestamptz), (SELECT $4::bigint), (SELECT $5::bigint))
    AND ((SELECT $7::boolean) OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
  ORDER BY a.created_at DESC, a.chain_id DESC, a.agent_id DESC
@@ -214,20 +213,19 @@ SELECT {AGENT}
 async def newest(
     conn: Conn,
     *,
-    chain_id: int | None = None,
     upto: datetime = NEVER,
     after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
     hidden_too: bool = False,
 ) -> Page:
-    """Agents created at or before `upto`, of one chain or all, newest first; of those that this
+    """Agents of all chains created at or before `upto`, newest first; of those that this
     installation hides only with `hidden_too`."""
     # One bound and not two: beside `<= upto` the index would be walked from there to the page.
     start = min(after, After(created_at=upto), key=_moment)
     rows = await conn.fetch(
         NEWEST,
-        *(uri_cut_bytes, chain_id),
+        *(uri_cut_bytes, None),
         *(start.created_at, start.chain_id, start.agent_id, limit, hidden_too),
     )
     return _page(rows, by_age=True)
@@ -245,17 +243,48 @@ SELECT {AGENT}
 ){_LISTED}"""
 
 
+# The last agent that there was at a moment is found by halving the ids that it can have: up to
+# `low` all are of then, above `high` none, and those that nobody has are of either. Each step looks
+# at one agent. An index by age knows the moment, but the agents of other chains stand between.
+OF_CHAIN_AT: LiteralString = f"""
+WITH RECURSIVE halved AS (
+SELECT -1::bigint AS low, (SELECT max(agent_id) FROM agent
+                            WHERE chain_id = (SELECT $2::bigint)
+                              AND agent_id < (SELECT $3::bigint)) AS high
+ UNION ALL
+SELECT CASE WHEN m.agent_id IS NULL OR m.is_of_then THEN h.middle ELSE h.low END,
+       CASE WHEN m.agent_id IS NULL OR m.is_of_then THEN h.high ELSE m.agent_id - 1 END
+  FROM (SELECT low, high, high - (high - low) / 2 AS middle FROM halved WHERE low < high) h
+  LEFT JOIN LATERAL (
+       SELECT a.agent_id, a.created_at <= (SELECT $6::timestamptz) AS is_of_then
+         FROM agent a
+        WHERE a.chain_id = (SELECT $2::bigint) AND a.agent_id <= h.middle AND a.agent_id > h.low
+        ORDER BY a.agent_id DESC LIMIT 1) m ON true
+), page AS MATERIALIZED (
+SELECT {AGENT}
+  FROM agent a
+ WHERE a.chain_id = (SELECT $2::bigint)
+   AND a.agent_id <= (SELECT low FROM halved WHERE low = high)
+   AND ((SELECT $5::boolean) OR (a.chain_id, a.agent_id) NOT IN {HIDDEN})
+ ORDER BY a.agent_id DESC
+ LIMIT (SELECT $4::bigint)
+){_LISTED}"""
+
+
 async def of_chain(
     conn: Conn,
     chain_id: int,
     *,
+    upto: datetime = NEVER,
     after: After = FROM_NEWEST,
     limit: int,
     uri_cut_bytes: int,
     hidden_too: bool = False,
 ) -> Page:
-    """The agents of one chain, newest first."""
+    """The agents of one chain created at or before `upto`, newest first."""
     args = (uri_cut_bytes, chain_id, after.agent_id, limit, hidden_too)
+    if upto < NEVER:
+        return _page(await conn.fetch(OF_CHAIN_AT, *args, upto))
     return _page(await conn.fetch(OF_CHAIN, *args))
 
 
@@ -384,8 +413,13 @@ def _page(records: Sequence[Record], *, by_age: bool = False) -> Page:
     registries = {head.chain_id: head.registry for head in heads}
     found = [row for row in records if row[0] is None]
     found.sort(key=_BY_AGE if by_age else _BY_ID, reverse=True)
-    rows = [listed_row(row, 1, registries.get(row[1])) for row in found]
-    return Page(heads, [row for row in rows if row is not None], [row[-1] or 0 for row in found])
+    rows, versions = [], []
+    for row in found:
+        listed = listed_row(row, 1, registries.get(row[1]))
+        if listed is not None:
+            rows.append(listed)
+            versions.append(row[-1] or 0)
+    return Page(heads, rows, versions)
 
 
 _chain = attrgetter("chain_id")

@@ -30,8 +30,10 @@ from renown.store.reads_reputation import Kept, TagsRow
 Key = tuple[int, int]
 """A chain and an agent id."""
 
+# By subqueries, for the planner not to know how many keys there are: it would plan anew for few.
 _WANTED: LiteralString = """
-  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (chain_id, agent_id, n)
+  FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]))
+       WITH ORDINALITY AS w (chain_id, agent_id, n)
   JOIN checkpoint k ON k.chain_id = w.chain_id
   LEFT JOIN agent a ON a.chain_id = w.chain_id AND a.agent_id = w.agent_id
   LEFT JOIN agent_stats s ON s.chain_id = w.chain_id AND s.agent_id = w.agent_id
@@ -39,7 +41,7 @@ _WANTED: LiteralString = """
 _JOIN_PROFILE: LiteralString = """
   LEFT JOIN agent_profile pr ON pr.chain_id = w.chain_id AND pr.agent_id = w.agent_id
 """
-_AGENT: LiteralString = AGENT.replace("$1", "$3").replace("c.identity", "NULL::bytea AS identity")
+_AGENT: LiteralString = AGENT.replace("$1", "$3")
 
 AGENTS: LiteralString = f"""
 SELECT w.n, {HEAD_TEXT}, {_AGENT}, {COUNTS}, {PROFILE}, s.version
@@ -86,7 +88,7 @@ SELECT w.n, {HEAD_TEXT}, a.agent_id, s.version, s.feedback_count, s.revoked_coun
               x.live_sum
          FROM agent_tag_stats x
         WHERE x.chain_id = w.chain_id AND x.agent_id = w.agent_id AND x.given_count > 0
-        ORDER BY x.tags_hash LIMIT $3) t ON true
+        ORDER BY x.tags_hash LIMIT (SELECT $3::bigint)) t ON true
 """
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import LiteralString, TypeAlias
 
+import asyncpg
 import msgspec
 
 from renown.derive.retentions import Piece, Retention, read_retention
@@ -22,6 +23,12 @@ a payload: the entry is not there."""
 
 
 _PIECES = 1_000
+_NOT_SEEN = (
+    asyncpg.InvalidParameterValueError,  # there is no such snapshot; since PostgreSQL 17 the next
+    asyncpg.UndefinedObjectError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.FeatureNotSupportedError,  # it is of another database
+)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -50,6 +57,8 @@ PLAN: LiteralString = """
 SET LOCAL search_path = pg_catalog; SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0
 """
+# A role's limit is for those who forget a transaction.
+UNHURRIED: LiteralString = "SET LOCAL idle_in_transaction_session_timeout = 0"
 LEAVES: LiteralString = f"""
 SELECT f.seq, f.entry_id,
        CASE WHEN octet_length(f.leaf_hash) = 32 THEN f.leaf_hash ELSE zeros END,
@@ -170,21 +179,31 @@ SELECT level::int, index FROM public.audit_node
 """
 
 
-async def prepare(tx: Tx, beside: Tx | None = None) -> Counts:
-    """Set the transaction up for reading all of the log, and say how much that is.
-
-    Args:
-        beside: of another connection, begun and without a statement yet. Like `tx` it is to be
-            `repeatable_read`; from here on it sees what `tx` sees.
-    """
-    if beside is not None:
-        # A name of PostgreSQL's own making: digits, letters and hyphens.
-        await beside.execute(f"SET TRANSACTION SNAPSHOT '{await tx.fetchval(SNAPSHOT)}'")
-        await beside.execute(PLAN)
+async def prepare(tx: Tx) -> Counts:
+    """Set the transaction up for reading all of the log, and say how much that is."""
     await tx.execute(PLAN)
     row = await tx.fetchrow(COUNTS)
     assert row is not None
     return Counts(*row)
+
+
+async def see_the_same(beside: Tx, tx: Tx) -> bool:
+    """Set `beside` up to see what `tx` sees, and to idle for as long as `tx` works.
+
+    False: it cannot, as where their URL leads to several servers; nothing can be read by it then.
+
+    Args:
+        beside: of another connection, begun and without a statement yet. Like `tx` it is to be
+            `repeatable_read`.
+    """
+    name = await tx.fetchval(SNAPSHOT)  # of PostgreSQL's own making: digits, letters and hyphens
+    try:
+        await beside.execute(f"SET TRANSACTION SNAPSHOT '{name}'")
+    except _NOT_SEEN:
+        return False
+    await beside.execute(PLAN)
+    await beside.execute(UNHURRIED)
+    return True
 
 
 async def stream_leaves(readers: Sequence[Tx], first: int, beyond: int, take: Take) -> None:
@@ -198,6 +217,8 @@ async def stream_leaves(readers: Sequence[Tx], first: int, beyond: int, take: Ta
             the first one ahead of their turns: to write an entry as it is hashed is PostgreSQL's
             work, and each connection has a process of its own for it.
     """
+    if first >= beyond:
+        return
     share = -(-(beyond - first) // len(readers))
     parts = [(at, min(at + share, beyond)) for at in range(first, beyond, share)]
     ahead = [_Ahead(tx, *part) for tx, part in zip(readers[1:], parts[1:], strict=False)]
@@ -324,13 +345,15 @@ async def extra_node(conn: Conn, size: int) -> tuple[int, int] | None:
 
 
 class _Ahead:
-    """Leaves that are read before their turn, a bounded number of chunks of them."""
+    """Leaves that are read before their turn, a bounded number of bytes of them."""
 
-    MOST_CHUNKS = 64  # of up to a quarter of a MiB, as they come from the socket
+    MOST_BYTES = 2**24
 
     def __init__(self, tx: Tx, first: int, beyond: int) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._room = asyncio.Semaphore(self.MOST_CHUNKS)
+        self._held_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
         self._task = asyncio.create_task(self._read(tx, first, beyond))
         self._task.add_done_callback(lambda _: self._chunks.put_nowait(None))
 
@@ -338,7 +361,9 @@ class _Ahead:
         """Give on what was read, and what still comes."""
         rows = _Rows(take)
         while (chunk := await self._chunks.get()) is not None:
-            self._room.release()
+            self._held_bytes -= len(chunk)
+            if self._held_bytes < self.MOST_BYTES:
+                self._room.set()
             rows.feed(chunk)
         await self._task
         rows.flush()
@@ -350,8 +375,11 @@ class _Ahead:
 
     async def _read(self, tx: Tx, first: int, beyond: int) -> None:
         async def sink(chunk: bytes) -> None:
-            await self._room.acquire()
+            await self._room.wait()
             self._chunks.put_nowait(chunk)
+            self._held_bytes += len(chunk)  # of the last one as long as a row of strangers' words
+            if self._held_bytes >= self.MOST_BYTES:
+                self._room.clear()
 
         await tx.copy_from_query(LEAVES, first, beyond, output=sink, format="binary")
 

@@ -34,6 +34,9 @@ Tx = NewType("Tx", Conn)
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
 
 LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_KEPT_BYTES = 2**15
+"""Of statements that stay prepared: PostgreSQL plans each of them anew for its first five calls,
+and a long one takes longer to plan than to run."""
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +81,8 @@ async def connect(
                 timeout=connect_timeout_seconds / len(urls),
                 command_timeout=command_timeout_seconds,
                 statement_cache_size=statement_cache_size,
+                max_cached_statement_lifetime=0,  # as long as they are used
+                max_cacheable_statement_size=LONGEST_KEPT_BYTES,
                 server_settings={"application_name": application_name},
                 connection_class=TimedConnection,
                 **options,

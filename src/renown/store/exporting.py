@@ -14,7 +14,7 @@ import msgspec
 
 from renown.errors import ExportConflict
 from renown.store.exporting_tables import Column, Kind, Table
-from renown.store.facts import FOLDED_TABLES
+from renown.store.facts import FOLDED_TABLES, IDENTITY_TABLES
 from renown.store.pool import Conn, Tx
 from renown.types import MAX_BIGINT
 
@@ -209,18 +209,29 @@ async def held(conn: Conn, table: Table, place: Place, first: int = 0, last: int
 # The past ----------------------------------------------------------------------------------------
 
 TOUCHED: LiteralString = " UNION ".join(
-    f"SELECT agent_id FROM {table.name}"
+    f"SELECT agent_id, {'true' if table in IDENTITY_TABLES else 'false'} FROM {table.name}"
     " WHERE chain_id = $1 AND block_number > $2 AND agent_id BETWEEN $3 AND $4"
     for table in FOLDED_TABLES
 )
 
 
+class Touched(msgspec.Struct, frozen=True):
+    """Agents about which something happened above a block, ascending: in who they are, and in what
+    is counted of them. Of most it is the latter alone."""
+
+    identities: list[int]
+    counts: list[int]
+
+
 async def touched_since(
     conn: Conn, chain_id: int, block_number: int, first: int, last: int
-) -> list[int]:
-    """Agents from `first` to `last` about which something happened above a block, ascending."""
+) -> Touched:
+    """The agents from `first` to `last` about which something happened above a block."""
     rows = await conn.fetch(TOUCHED, chain_id, block_number, first, last)
-    return sorted(row[0] for row in rows)
+    return Touched(
+        sorted(agent_id for agent_id, of_identity in rows if of_identity),
+        sorted(agent_id for agent_id, of_identity in rows if not of_identity),
+    )
 
 
 CLOCK: LiteralString = "SELECT now()"

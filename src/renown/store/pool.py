@@ -181,6 +181,38 @@ class Pool:
         metrics.POOL_OPENED.labels(name).inc(stats.opened - self._told_opened)
         self._told_opened = stats.opened
 
+    @property
+    def timeout_seconds(self) -> float:
+        """How long anybody waits for a connection."""
+        return self._timeout_seconds
+
+    def refuse_beyond(self, waiting: int) -> None:
+        """Refuse one more where so many wait, for the pool or in a queue in front of it.
+
+        Raises:
+            Overloaded: they are as many as may wait.
+        """
+        if waiting >= self._max_wanted - self._max_size:
+            self._refused += 1
+            metrics.HTTP_SHED.labels("pool-full").inc()
+            raise Overloaded(
+                f"{waiting} wait for one of {self._max_size} connections to {self._place}",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+
+    def waited_in_vain(self) -> DatabaseUnavailable | Overloaded:
+        """The error of one who waited `timeout_seconds`, here or in a queue in front; counted."""
+        if self._opening.is_failing or self.size == 0:
+            return DatabaseUnavailable(f"no answer from the database at {self._place} in time")
+        self._timeouts += 1
+        metrics.POOL_TIMEOUTS.labels(self.name).inc()
+        metrics.HTTP_SHED.labels("pool-timeout").inc()
+        return Overloaded(
+            f"none of {self._max_size} connections to {self._place} was to be had within "
+            f"{self._timeout_seconds:g} s",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+
     async def close(self, *, grace_seconds: float = 10.0) -> None:
         """Close after waiting `grace_seconds` for borrowed connections to come back. Those that do
         not are cut off."""
@@ -190,14 +222,7 @@ class Pool:
 
     async def _take(self) -> TimedConnection:
         """A connection that works. The caller gives it back by `_give_back`, whatever happens."""
-        if self._wanted >= self._max_wanted:
-            self._refused += 1
-            metrics.HTTP_SHED.labels("pool-full").inc()
-            raise Overloaded(
-                f"{self._wanted - self._max_size} wait for one of {self._max_size} connections to "
-                f"{self._place}",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+        self.refuse_beyond(self._wanted - self._max_size)
         self._wanted += 1
         waited = 0.0
         try:
@@ -221,7 +246,7 @@ class Pool:
         try:
             return await self._lending.next_back(until)
         except TimeoutError as exc:
-            raise self._timed_out() from exc
+            raise self.waited_in_vain() from exc
 
     async def _next_in_time(self, conn: TimedConnection | None, until: float) -> TimedConnection:
         """`conn`, or another that works. The limit holds for an opening, too, and for the look at
@@ -237,7 +262,7 @@ class Pool:
                     conn = None
         except TimeoutError as exc:
             if limit.expired():
-                raise self._timed_out() from exc
+                raise self.waited_in_vain() from exc
             raise
 
     async def _is_alive(self, conn: TimedConnection) -> bool:
@@ -262,18 +287,6 @@ class Pool:
             await self._lending.give_back(conn)
         finally:
             self._wanted -= 1
-
-    def _timed_out(self) -> DatabaseUnavailable | Overloaded:
-        if self._opening.is_failing or self.size == 0:
-            return DatabaseUnavailable(f"no answer from the database at {self._place} in time")
-        self._timeouts += 1
-        metrics.POOL_TIMEOUTS.labels(self.name).inc()
-        metrics.HTTP_SHED.labels("pool-timeout").inc()
-        return Overloaded(
-            f"none of {self._max_size} connections to {self._place} was to be had within "
-            f"{self._timeout_seconds:g} s",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        )
 
 
 class Lent:

@@ -232,12 +232,16 @@ class Plans:
         reach: Reach,
     ) -> Plan:
         """The plan after one that found too few."""
-        if order == "quality":
+        if order == "quality" and (wanted.text or wanted.terms):
             if "!" in wanted.terms and matches > self._rows / 2:
                 return Plan(scan=True)  # an index of words has to look at all words for a contrary
             best = self._indexed(matches, need, order, reach)
             return best if plan.tail else self._with_tail(best, matches, need)
         best = self.exhaustive(order=order, reach=reach)
+        if order == "quality":
+            # Without words an index of them has nothing to look up: bands would be read whole. What
+            # walks the order may stop at the page, what walks a bound goes to its end.
+            return best if self.cost_us(best, reach) <= _CHEAP_US else Plan(scan=True)
         if plan.most_read is None and self.cost_us(best, reach, order) > _CHEAP_US:
             # Words that exclude each other: statistics do not know that hardly anything matches.
             return Plan(scan=False, most_read=_MOST_READ)

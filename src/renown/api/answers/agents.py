@@ -414,15 +414,17 @@ async def _past_agents(
             conn, owner, upto, after=start, limit=limit + 1, uri_cut_bytes=0
         )
     else:
-        page = await store.newest(
-            conn,
-            chain_id=chain_id,
-            upto=_latest_time(heads, at),
-            after=start,
-            limit=limit + 1,
-            uri_cut_bytes=0,
-            hidden_too=hidden_too,
-        )
+        ask: dict[str, Any] = {
+            "upto": _latest_time(heads, at),
+            "after": start,
+            "limit": limit + 1,
+            "uri_cut_bytes": 0,
+            "hidden_too": hidden_too,
+        }
+        if chain_id is not None:
+            page = await store.of_chain(conn, chain_id, **ask)
+        else:
+            page = await store.newest(conn, **ask)
     wanted = [row for row, _, _ in page.rows]
     found: dict[tuple[int, int], tuple[AgentRow, CountsRow]] = {}
     by_chain: defaultdict[int, list[AgentRow]] = defaultdict(list)

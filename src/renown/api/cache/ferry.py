@@ -8,10 +8,9 @@ held back for others to come.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,7 +22,19 @@ PATIENCE_SECONDS = 0.02
 """Who waits longer than this is taken across beside those. Then the database waits for its disks,
 and that it does best for several at once."""
 MOST_CROSSINGS = 8
+"""Not more than an API has connections by default: they would only wait for each other."""
 MOST_ABOARD = 12
+"""What a statement costs by itself is then a tenth of what it was; and where disks are waited for,
+those aboard wait for each other's."""
+
+
+class Queue(Protocol):
+    """How many may wait and how long; a `store.pool.Pool` is one."""
+
+    @property
+    def timeout_seconds(self) -> float: ...
+    def refuse_beyond(self, waiting: int) -> None: ...
+    def waited_in_vain(self) -> Exception: ...
 
 
 class Ferry(Generic[K, V]):
@@ -33,6 +44,7 @@ class Ferry(Generic[K, V]):
         one: reads for a single key.
         many: reads for up to `most_aboard` keys, in their order; from a snapshot that is not older
             than the call, as `one`.
+        queue: gives what bounds those who wait; None: nothing does.
 
     An error goes to all who were aboard; who gives up is left out, and takes nothing from others.
     """
@@ -41,6 +53,7 @@ class Ferry(Generic[K, V]):
         self,
         one: Callable[[K], Awaitable[V]],
         many: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
+        queue: Callable[[], Queue | None] = lambda: None,
         *,
         few_crossings: int = FEW_CROSSINGS,
         most_crossings: int = MOST_CROSSINGS,
@@ -49,29 +62,40 @@ class Ferry(Generic[K, V]):
     ) -> None:
         self._one = one
         self._many = many
+        self._queue = queue
         self._few_crossings = few_crossings
         self._most_crossings = most_crossings
         self._most_aboard = most_aboard
         self._patience_seconds = patience_seconds
         self._under_way = 0
         self._impatience: asyncio.TimerHandle | None = None
-        self._waiting: deque[tuple[K, asyncio.Future[V], float]] = deque()
+        self._waiting: dict[asyncio.Future[V], tuple[K, float]] = {}  # and since when
         self._crossings: set[asyncio.Task[None]] = set()
 
     async def read(self, key: K) -> V:
-        """What is read for `key`, in a snapshot not older than this call. Raises what that does."""
+        """What is read for `key`, in a snapshot not older than this call.
+
+        Raises:
+            Overloaded: as many wait as may, or this one waited for as long as anybody may.
+            What reading it raises.
+        """
         if self._under_way < self._few_crossings:
             self._under_way += 1
             try:
                 return await self._one(key)
             finally:
                 self._landed()
+        if (queue := self._queue()) is not None:
+            queue.refuse_beyond(len(self._waiting))
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[V] = loop.create_future()
-        self._waiting.append((key, waiting, loop.time()))
+        self._waiting[waiting] = key, loop.time()
         if self._impatience is None:
             self._impatience = loop.call_later(self._patience_seconds, self._lose_patience)
-        return await waiting
+        try:
+            return await waiting
+        finally:
+            self._waiting.pop(waiting, None)  # who gives up waits no more
 
     def _landed(self) -> None:
         self._under_way -= 1
@@ -81,18 +105,32 @@ class Ferry(Generic[K, V]):
     def _lose_patience(self) -> None:
         self._impatience = None
         loop = asyncio.get_running_loop()
+        self._send_home(loop.time())
         while self._waiting:
-            due = self._waiting[0][2] + self._patience_seconds
+            _, since = next(iter(self._waiting.values()))
+            due = since + self._patience_seconds
             if due > loop.time() or self._under_way >= self._most_crossings:
                 due = max(due, loop.time() + self._patience_seconds / 4)
                 self._impatience = loop.call_at(due, self._lose_patience)
                 return
             self._depart(self._board())
 
+    def _send_home(self, now: float) -> None:
+        """Who has waited too long does not wait on."""
+        queue = self._queue()
+        while self._waiting and queue is not None:
+            waiting, (_, since) = next(iter(self._waiting.items()))
+            if now - since < queue.timeout_seconds:
+                return
+            del self._waiting[waiting]
+            if not waiting.done():
+                waiting.set_exception(queue.waited_in_vain())
+
     def _board(self) -> list[tuple[K, asyncio.Future[V]]]:
         aboard: list[tuple[K, asyncio.Future[V]]] = []
         while self._waiting and len(aboard) < self._most_aboard:
-            key, waiting, _ = self._waiting.popleft()
+            waiting, (key, _) = next(iter(self._waiting.items()))
+            del self._waiting[waiting]
             if not waiting.done():
                 aboard.append((key, waiting))
         return aboard

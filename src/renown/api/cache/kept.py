@@ -47,8 +47,9 @@ from renown.obs import metrics
 from renown.store.listening import Ear
 from renown.store.reads import Head
 
-MOST_BYTES = 24 * 1024 * 1024
-"""With what is counted too low, and all else that a process has, it stays below 150 MB."""
+MOST_BYTES = 12 * 1024 * 1024
+"""In memory it is half as much again, since answers come and go in all sizes; with all else that a
+process has, at its limit of work, it stays below 150 MB."""
 MOST_SECONDS = 300.0
 """Nothing is served longer than this without being read again, whatever we may have overlooked."""
 

@@ -69,12 +69,14 @@ async def verify(
     Args:
         verifiers: keys that sign checkpoints; none: signatures are not checked.
         exported: notes that were kept outside the database, in order; None: there are none.
-        beside: one of another connection, without a statement yet, to read with in parallel. Both
-            are `repeatable_read`.
+        beside: one of another connection, without a statement yet, to read with in parallel if it
+            can see the same. Both are `repeatable_read`.
         on_progress: told how many leaves were checked, and of how many.
     """
-    counts = await audit_stream.prepare(tx, beside)
-    readers = (tx,) if beside is None else (tx, beside)
+    readers = [tx]
+    if beside is not None and await audit_stream.see_the_same(beside, tx):
+        readers.append(beside)
+    counts = await audit_stream.prepare(tx)
     check = _Check(readers, counts, verifiers, exported)
     await check.walk(on_progress)
     await check.rest()

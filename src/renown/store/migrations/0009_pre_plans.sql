@@ -8,8 +8,10 @@
 -- Writer   the crawler, the prober; the indexer writes `block` and `feedback_mark`.
 -- Lock     SHARE on `resolution`, `endpoint_check` and `feedback_mark` while their indexes are made, some seconds per
 --          million rows; ACCESS EXCLUSIVE on `block` likewise, and on the others and `payment_claim` for a moment.
--- Backfill none. A page reads no rows of `block` where they are marked all-visible, which autovacuum does.
--- Undo     make the indexes again as 0001, 0002 and 0003 have them; drop `feedback_mark_by_agent`.
+-- Backfill none. A page reads no rows of `block` where they are marked all-visible, which autovacuum does: soon after
+--          they came, as set here, since the newest pages are about the newest blocks.
+-- Undo     make the indexes again as 0001, 0002 and 0003 have them; drop `feedback_mark_by_agent`; RESET the two
+--          settings of `block`.
 
 DROP INDEX resolution_by_time;
 -- With the URI, so that a lookup of one attempt by its key finds one row here, too.
@@ -20,5 +22,8 @@ DROP INDEX payment_claim_by_account;
 
 -- Serves the times of a page's rows: 8 bytes more an entry, and no row is fetched.
 ALTER TABLE block DROP CONSTRAINT block_pkey, ADD PRIMARY KEY (chain_id, number) INCLUDE (time);
+-- By default it would be vacuumed when a fifth of it is new. Rows are hardly ever deleted, so that a turn looks at the
+-- new pages and not at the indexes.
+ALTER TABLE block SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 5000);
 -- Serves the question whether an agent's feedback has marks.
 CREATE INDEX feedback_mark_by_agent ON feedback_mark (chain_id, agent_id);
