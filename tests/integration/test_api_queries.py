@@ -101,6 +101,8 @@ RENAMED = {
     "document_class": "class",
 }
 """Fields whose column has another name; None where it has none to compare."""
+IN_THE_HEAD = {(agents.AgentRow, "registry")}
+"""Fields that have no column: what the chain's head says."""
 
 
 @pytest.mark.parametrize(("query", "first", "row"), ROWS)
@@ -121,7 +123,8 @@ async def test_query__columns__stand_in_the_order_of_their_row(
     states: dict[str, Any] = {"coverage_state": "state", "coverage_block": "checked_block"}
     states["coverage_checked_at"] = "checked_at"
 
-    for field, column in zip(row.__struct_fields__, columns, strict=False):
+    fields = [name for name in row.__struct_fields__ if (row, name) not in IN_THE_HEAD]
+    for field, column in zip(fields, columns, strict=False):
         expected = RENAMED.get(field, states.get(field, field))
         assert column in unnamed or expected is None or column == expected, (field, column)
-    assert len(columns) >= len(row.__struct_fields__)
+    assert len(columns) >= len(fields)

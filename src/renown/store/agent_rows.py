@@ -81,7 +81,7 @@ COUNTS: LiteralString = """s.feedback_count, s.revoked_count, s.client_count, s.
 PROFILE: LiteralString = """pr.state, left(pr.name, 401) AS name,
        left(pr.description, 401) AS description,
        CASE WHEN length(pr.image) <= 2000 THEN pr.image END AS image, pr.x402, pr.active, pr.alive,
-       nullif(pr.domains, '{}') AS domains, array_to_string(pr.terms, E'\\n') AS terms,
+       nullif(pr.domains, ARRAY[]::text[]) AS domains, array_to_string(pr.terms, E'\\n') AS terms,
        pr.quality, pr.leads, pr.revision"""
 
 
