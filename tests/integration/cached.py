@@ -48,6 +48,16 @@ class Watched:
                 await asyncio.sleep(0)  # the driver tells of a statement in the loop's next round
                 used.remove_query_logger(self._count)
 
+    @property
+    def timeout_seconds(self) -> float:
+        return self._pool.timeout_seconds
+
+    def refuse_beyond(self, waiting: int) -> None:
+        self._pool.refuse_beyond(waiting)
+
+    def waited_in_vain(self) -> Exception:
+        return self._pool.waited_in_vain()
+
     def _count(self, _record: object) -> None:
         self.statements += 1
 
