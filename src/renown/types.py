@@ -7,9 +7,9 @@ import uuid
 from typing import NewType
 
 import msgspec
+from eth_hash.auto import keccak
 
 from renown.errors import BadAddress, BadAgentKey
-from renown.keccak import keccak
 
 ChainId = NewType("ChainId", int)
 AgentId = NewType("AgentId", int)  # 0 is an agent

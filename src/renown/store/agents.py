@@ -73,6 +73,13 @@ _MARKS_OF_KEY: LiteralString = OF_AGENT.replace(
     "m.chain_id = a.chain_id", f"m.chain_id = {CHAIN}"
 ).replace("m.agent_id = a.agent_id", f"m.agent_id = {AGENT_ID}")
 _OF_KEY: LiteralString = AGENT.partition("CASE")[0].replace("$1", "$3") + _MARKS_OF_KEY
+_FROM_KEY: LiteralString = f"""
+  FROM checkpoint k
+  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
+  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
+  LEFT JOIN agent_profile pr ON pr.chain_id = {CHAIN} AND pr.agent_id = {AGENT_ID}
+ WHERE k.chain_id = {CHAIN}
+"""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -88,12 +95,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 ONE: LiteralString = f"""
 SELECT {HEAD_TEXT}, {_OF_KEY}, {COUNTS}, {PROFILE}, s.version
-  FROM checkpoint k
-  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
-  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
-  LEFT JOIN agent_profile pr ON pr.chain_id = {CHAIN} AND pr.agent_id = {AGENT_ID}
- WHERE k.chain_id = {CHAIN}
-"""
+{_FROM_KEY}"""
 ONE_BY_UUID: LiteralString = by_uuid(ONE)
 
 
@@ -122,12 +124,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
 
 VERSION: LiteralString = f"""
 SELECT {HEAD_TEXT}, a.agent_id, s.version, pr.revision, {_MARKS_OF_KEY}
-  FROM checkpoint k
-  LEFT JOIN agent a ON a.chain_id = {CHAIN} AND a.agent_id = {AGENT_ID}
-  LEFT JOIN agent_stats s ON s.chain_id = {CHAIN} AND s.agent_id = {AGENT_ID}
-  LEFT JOIN agent_profile pr ON pr.chain_id = {CHAIN} AND pr.agent_id = {AGENT_ID}
- WHERE k.chain_id = {CHAIN}
-"""
+{_FROM_KEY}"""
 VERSION_BY_UUID: LiteralString = by_uuid(VERSION)
 
 
